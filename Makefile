@@ -1,0 +1,50 @@
+# Two commands for a fresh machine: `make demo` and `make test`. They make .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check format lint types audit benchmark lock clean
+
+demo: $(STAMP)
+	$(BIN)/centtrack demo
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+check: $(STAMP) lint types
+	CENTTRACK_REQUIRE_SERVICES=1 $(BIN)/pytest
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+audit: $(STAMP)
+	$(BIN)/pip-audit --requirement requirements-dev.txt --disable-pip --strict
+
+benchmark: $(STAMP)
+	$(BIN)/python benchmarks/overhead.py
+
+# Hashes, but no address of an index: any mirror serves these files.
+lock: $(STAMP)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-emit-package centtrack \
+		--custom-compile-command "make lock" --output-file requirements-dev.txt pyproject.toml
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("centtrack needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis centtrack-demo

@@ -1,0 +1,46 @@
+"""Addresses: reading one from text, and reducing it to a network."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from centtrack.policy.levels import Ip
+
+Address = IPv4Address | IPv6Address
+
+_PREFIX = {4: {Ip.NET16: 16, Ip.NET24: 24, Ip.FULL: 32}, 6: {Ip.NET16: 32, Ip.NET24: 48, Ip.FULL: 128}}
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
+_BRACKETED = re.compile(r"^\[([^\]]*)\](?::\d{1,5})?$")
+_IPV4_WITH_PORT = re.compile(r"^(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}$")
+
+
+@lru_cache(maxsize=8_192)
+def read_address(text: str) -> Address | None:
+    """The address in a text, without port, brackets and zone; None if there is none.
+
+    An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) comes out as the IPv4 address: as IPv6 its /48 would hold
+    more of it than its level allows.
+    """
+    text = text.strip(" \t")
+    if match := _BRACKETED.match(text) or _IPV4_WITH_PORT.match(text):
+        text = match[1]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return _unmapped(address) if isinstance(address, IPv6Address) else address
+
+
+def _unmapped(address: IPv6Address) -> Address:
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+@lru_cache(maxsize=8_192)
+def reduce_address(address: Address, level: Ip) -> str | None:
+    """The network that the level allows, in CIDR notation: `203.0.113.0/24`."""
+    prefix = _PREFIX[address.version].get(level)
+    return None if prefix is None else str(ip_network((address, prefix), strict=False))

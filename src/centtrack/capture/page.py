@@ -1,0 +1,105 @@
+"""What was asked for: the kind of request, its path and its query."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Collection
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from centtrack.capture.clock import one_digit
+from centtrack.capture.headers import MAX_TEXT, Headers, clean, read_text
+from centtrack.capture.observation import Observation
+from centtrack.capture.scrub import scrub
+from centtrack.event import Kind
+from centtrack.policy.levels import Page
+
+_DOCUMENT_DESTINATIONS = {"document", "iframe", "frame", "embed", "object", "fencedframe"}
+_MAX_QUERY_FIELDS = 100
+
+
+class PageFields(NamedTuple):
+    """Columns of the event."""
+
+    route: str | None
+    path: str | None
+    query: str | None
+
+
+def read_kind(seen: Observation, headers: Headers) -> Kind:
+    """The kind of a request, from Sec-Purpose and Sec-Fetch-Dest (W3C Fetch Metadata), else from its content type.
+
+    A redirect is `other`, whatever was asked for: no document came of it.
+    """
+    if seen.protocol == "websocket":
+        return "websocket"
+    if _is_prefetch(headers):
+        return "prefetch"
+    if seen.status is not None and 300 <= seen.status < 400 and seen.status != 304:
+        return "other"
+    destination = read_text(headers, b"sec-fetch-dest", 32)
+    if destination is None:
+        return _kind_of_content(seen)
+    if destination in _DOCUMENT_DESTINATIONS:
+        return "document"
+    return "api" if destination == "empty" else "asset"
+
+
+def _is_prefetch(headers: Headers) -> bool:
+    purpose = read_text(headers, b"sec-purpose", 64) or read_text(headers, b"purpose", 64)
+    return "prefetch" in (purpose or read_text(headers, b"x-moz", 64) or "").lower()
+
+
+def _kind_of_content(seen: Observation) -> Kind:
+    """Without fetch metadata (old browsers, robots, logs): by content type, else by the path's extension."""
+    content_type = seen.content_type or _guessed_type(seen)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in {"text/html", "application/xhtml+xml"}:
+        return "document" if seen.method in {"GET", "HEAD", "POST"} else "api"
+    if media_type.endswith(("json", "/xml", "+xml")) and not media_type.startswith("image/"):
+        return "api"
+    if media_type.startswith(("image/", "font/", "audio/", "video/")) or media_type in _ASSET_TYPES:
+        return "asset"
+    return "other"
+
+
+_ASSET_TYPES = {"text/css", "text/javascript", "application/javascript", "application/font-woff", "application/wasm"}
+_PAGE_EXTENSIONS = {"", "php", "asp", "aspx", "jsp", "cgi"}
+
+
+def _guessed_type(seen: Observation) -> str:
+    """The type that a path's extension stands for; a path without one is a document if it was fetched with GET."""
+    _, dot, extension = seen.path.rpartition("/")[2].rpartition(".")
+    if not dot or extension.lower() in _PAGE_EXTENSIONS:
+        return "text/html" if seen.method in {"GET", "HEAD"} else ""
+    guessed, _ = mimetypes.guess_type(f"x.{extension}", strict=False)
+    return guessed or ("text/html" if len(extension) > 5 and seen.method in {"GET", "HEAD"} else "")
+
+
+def reduce_page(seen: Observation, level: Page, query_keys: Collection[str], *, scrub_uuids: bool) -> PageFields:
+    """Route, path and query as the level allows; no route known means None, never the path."""
+    route = clean(seen.route) if seen.route is not None and level >= Page.ROUTE else None
+    path = scrub(clean(seen.path), uuids=scrub_uuids) if level >= Page.PATH else None
+    query = reduce_query(seen.query, query_keys, scrub_uuids=scrub_uuids) if level >= Page.QUERY else None
+    return PageFields(route, path, query)
+
+
+def reduce_query(query: bytes, keys: Collection[str], *, scrub_uuids: bool) -> str | None:
+    """The listed keys with scrubbed values; None if none of them is there."""
+    kept = [(key, scrub(value, uuids=scrub_uuids)) for key, value in parse_query(query) if key in keys]
+    return urlencode(kept) if kept else None
+
+
+def parse_query(query: bytes) -> list[tuple[str, str]]:
+    """Keys and values of a query, decoded and cleaned."""
+    text = query[:MAX_TEXT].decode("latin-1")
+    if text.count("&") >= _MAX_QUERY_FIELDS:
+        text = "&".join(text.split("&", _MAX_QUERY_FIELDS)[:_MAX_QUERY_FIELDS])
+    return [(clean(key), clean(value)) for key, value in parse_qsl(text, keep_blank_values=True, errors="replace")]
+
+
+def reduce_size(size: int | None, level: Page) -> int | None:
+    """Bytes of the response. To the byte they would tell pages of one route apart, so they follow the page's level."""
+    if size is None or level is Page.NONE:
+        return None
+    return size if level >= Page.PATH else one_digit(size)

@@ -1,0 +1,5 @@
+"""What a visitor has chosen."""
+
+from centtrack.consent.state import Consent, State, consent_of
+
+__all__ = ["Consent", "State", "consent_of"]

@@ -1,0 +1,1 @@
+"""Recorder (queue → journal), journal, deliverer (journal → sink), and the counters that close."""

@@ -1,0 +1,147 @@
+"""The counters of a journal, and whether they close: nothing is lost silently.
+
+`offered = accepted + dropped{reason}`, and per sink `accepted = delivered + dead_lettered + pending + lost{reason}`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from centtrack.delivery.journal import Journal
+
+
+@dataclass(slots=True)
+class WorkerCounts:
+    """What one worker process counted.
+
+    Attributes:
+        name: process id and a random part.
+        state: `running`, `ended`, or `killed` if it ended without saying so; then `offered` is a lower bound.
+        offered: requests and custom events that were to be recorded.
+        accepted: events whose transaction has committed.
+        dropped: reason → events that were not accepted.
+    """
+
+    name: str
+    state: str
+    offered: int = 0
+    accepted: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def in_flight(self) -> int:
+        """Offered, but neither accepted nor dropped yet; 0 once the worker has ended cleanly."""
+        return self.offered - self.accepted - sum(self.dropped.values())
+
+
+@dataclass(slots=True)
+class SinkCounts:
+    """What one sink got.
+
+    Attributes:
+        name: the sink's name.
+        accepted: events accepted since it was configured.
+        delivered: events it took.
+        dead_lettered: events it will never take.
+        pending: events that wait for it, in the journal; those held for their bucket of time included.
+        error: why it can't be delivered to at present.
+    """
+
+    name: str
+    accepted: int
+    delivered: int
+    dead_lettered: int
+    pending: int
+    error: str | None
+
+    @property
+    def closes(self) -> bool:
+        """Whether every accepted event is accounted for."""
+        return self.accepted == self.delivered + self.dead_lettered + self.pending
+
+
+@dataclass(slots=True)
+class Counts:
+    """All counters of a journal, read in one transaction.
+
+    Attributes:
+        path: the journal.
+        workers: one entry a worker process.
+        sinks: one entry a sink.
+        held: events that wait for the end of their bucket of time.
+        held_until: when the next of them are released, seconds since 1970; None if none are held.
+        bytes: size of the database.
+    """
+
+    path: Path
+    workers: list[WorkerCounts]
+    sinks: list[SinkCounts]
+    held: int
+    held_until: int | None
+    bytes: int
+
+    @property
+    def closes(self) -> bool:
+        """Whether all counters add up; of a running or killed worker only what it has committed can."""
+        ended = [worker for worker in self.workers if worker.state == "ended"]
+        return all(worker.in_flight == 0 for worker in ended) and all(sink.closes for sink in self.sinks)
+
+
+def read_counts(path: Path) -> Counts:
+    """The counters of a journal, while it is in use or after.
+
+    Raises:
+        JournalError: if there is none, or it can't be read.
+    """
+    journal = Journal(path)
+    journal.open_existing()
+    try:
+        with journal.database as database:  # one snapshot
+            held, held_until = database.execute("select count(*), min(release_at) from held").get
+            workers = _read_workers(journal)
+            sinks = _read_sinks(journal, sum(worker.accepted for worker in workers), held)
+            size = database.pragma("page_count") * database.pragma("page_size")
+        return Counts(path, workers, sinks, held, held_until, size)
+    finally:
+        journal.close()
+
+
+def _read_workers(journal: Journal) -> list[WorkerCounts]:
+    workers = {
+        name: WorkerCounts(name, "ended" if ended else "running" if _is_alive(pid) else "killed")
+        for name, pid, ended in journal.database.execute("select name, pid, ended from worker order by name")
+    }
+    for name, counter, reason, count in journal.database.execute("select worker, name, reason, count from counter"):
+        worker = workers.setdefault(name, WorkerCounts(name, "ended"))
+        if counter == "offered":
+            worker.offered = count
+        elif counter == "accepted":
+            worker.accepted = count
+        else:
+            worker.dropped[reason] = count
+    return list(workers.values())
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _read_sinks(journal: Journal, accepted: int, held: int) -> list[SinkCounts]:
+    rows = journal.database.execute(
+        """select name, accepted_before, delivered, error,
+            (select count(*) from dead where dead.sink = sink.name),
+            (select coalesce(sum(count), 0) from batch where sequence > cursor)
+        from sink order by name"""
+    ).fetchall()
+    return [
+        SinkCounts(name, accepted - before, delivered, dead, pending + held, error)
+        for name, before, delivered, error, dead, pending in rows
+    ]

@@ -1,0 +1,330 @@
+"""The journal: one SQLite database in WAL mode, shared by the worker processes of a host.
+
+All write under a short file lock, which is fair and keeps any two connections from writing or checkpointing at once.
+Through apsw, which carries a current SQLite: the one that Python links may have the WAL-reset bug.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from centtrack.delivery.locks import FileLock
+from centtrack.errors import JournalError
+
+VERSION = 1
+_BUSY_TIMEOUT_MS = 5_000
+_RELEASED_ROWS = 1_000
+_KEPT_WORKERS = 32
+
+EARLIER = "earlier"
+"""Name that the counters of workers go under that ended long ago."""
+
+_SCHEMA = """
+create table meta (key text primary key, value) without rowid;
+create table worker (name text primary key, pid integer not null, ended integer not null default 0);
+create table counter (
+    worker text not null, name text not null, reason text not null, count integer not null,
+    primary key (worker, name, reason)
+) without rowid;
+create table batch (sequence integer primary key autoincrement, count integer not null, events blob not null);
+create table held (
+    release_at integer not null, event_id text not null, event blob not null, primary key (release_at, event_id)
+) without rowid;
+create table sink (
+    name text primary key, cursor integer not null, attempt integer not null default 0,
+    accepted_before integer not null, delivered integer not null default 0, error text
+) without rowid;
+create table dead (id integer primary key, sink text not null, reason text not null, event blob not null);
+create table import (
+    source text primary key, head_size integer not null, lines integer not null, events integer not null,
+    rejected integer not null
+) without rowid;
+"""
+
+
+class StoredBatch(NamedTuple):
+    """Rows of the journal that a sink has yet to get.
+
+    Attributes:
+        first: sequence of the first row.
+        last: sequence of the last row; what the cursor moves to.
+        repeated: whether a delivery of just these rows was attempted before.
+        events: encoded events, one a line.
+    """
+
+    first: int
+    last: int
+    repeated: bool
+    events: bytes
+
+
+class ImportProgress(NamedTuple):
+    """How far the import of a log has come.
+
+    Attributes:
+        source: digest of the log's first bytes.
+        head_size: how many bytes that digest is over.
+        lines: lines read.
+        events: events made of them.
+        rejected: lines that made none.
+    """
+
+    source: str
+    head_size: int
+    lines: int
+    events: int
+    rejected: int
+
+
+class Journal:
+    """One connection to the journal, for one thread.
+
+    Args:
+        path: the database file. Its folder is made, readable by its owner only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = ""
+        self._lock = FileLock(path.with_suffix(".lock"))
+        self._database: apsw.Connection | None = None
+
+    @property
+    def database(self) -> apsw.Connection:
+        """The open connection."""
+        if self._database is None:
+            raise JournalError(f"journal {self.path} is not open")
+        return self._database
+
+    def open(self) -> None:
+        """Open the database, and create it if there is none.
+
+        Raises:
+            JournalError: if a newer version wrote it, or it isn't a journal.
+            OSError, apsw.Error: if the file can't be made or opened.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._lock:
+            # SQLite would create it readable by all; the WAL's files take over the mode of this one.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+            self._connect()
+
+    def open_existing(self) -> None:
+        """Open a database that must exist, as for reading its status.
+
+        Raises:
+            JournalError: if there is none, or as `open` does.
+        """
+        if not self.path.is_file():
+            raise JournalError(f"no journal at {self.path}")
+        with self._lock:
+            self._connect()
+
+    def _connect(self) -> None:
+        database = apsw.Connection(str(self.path))
+        try:
+            database.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            self._prepare(database)
+        except apsw.NotADBError:
+            database.close()
+            raise JournalError(f"{self.path} is not a journal: not a SQLite database") from None
+        except BaseException:
+            database.close()
+            raise
+        self._database = database
+
+    def _prepare(self, database: apsw.Connection) -> None:
+        version = database.pragma("user_version")
+        if version > VERSION:
+            raise JournalError(
+                f"journal {self.path} has version {version}, this centtrack knows {VERSION}: "
+                "update centtrack, or name another file with journal="
+            )
+        if version == 0:
+            database.pragma("auto_vacuum", 2)  # incremental
+            database.pragma("journal_mode", "wal")
+            with database:
+                database.execute(_SCHEMA)
+                database.execute("insert into meta values ('id', ?)", (uuid.uuid4().hex,))
+                database.pragma("user_version", VERSION)
+        database.pragma("synchronous", 1)  # NORMAL: survives a kill of the process; a power cut may take the last ms
+        database.pragma("secure_delete", 0)
+        self.id = database.execute("select value from meta where key = 'id'").get
+
+    def close(self) -> None:
+        """Close the connection. Does nothing if it isn't open."""
+        database, self._database = self._database, None
+        if database is not None:
+            with self._lock:
+                database.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """A write transaction, alone among all processes of the host."""
+        database = self.database
+        with self._lock:
+            database.execute("begin immediate")
+            try:
+                yield database
+                database.execute("commit")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("rollback")
+                raise
+
+    # What the recorder does.
+
+    def append(
+        self,
+        events: Sequence[bytes],
+        *,
+        worker: str,
+        counts: Mapping[tuple[str, str], int],
+        held: Iterable[tuple[int, str, bytes]] = (),
+        progress: ImportProgress | None = None,
+    ) -> None:
+        """Commit events and counters in one transaction. After it, the events are accepted.
+
+        Args:
+            events: encoded events that may be delivered at once.
+            worker: who writes.
+            counts: (counter, reason) → what to add.
+            held: (when to release, id, encoded event) of events that wait for the end of their bucket of time.
+            progress: how far an import has come with these events.
+        """
+        with self.transaction() as database:
+            if events:
+                database.execute("insert into batch (count, events) values (?, ?)", (len(events), b"\n".join(events)))
+            database.executemany("insert into held values (?, ?, ?)", held)
+            database.executemany(
+                "insert into counter values (?, ?, ?, ?) on conflict do update set count = count + excluded.count",
+                [(worker, name, reason, count) for (name, reason), count in counts.items()],
+            )
+            if progress:
+                database.execute("insert or replace into import values (?, ?, ?, ?, ?)", progress)
+
+    def begin_worker(self, worker: str, pid: int) -> None:
+        """Note that a worker writes from now on."""
+        with self.transaction() as database:
+            database.execute("insert or replace into worker values (?, ?, 0)", (worker, pid))
+            _fold_old_workers(database)
+
+    def end_worker(self, worker: str) -> None:
+        """Note that a worker ended cleanly, with all its counters written."""
+        with self.transaction() as database:
+            database.execute("update worker set ended = 1 where name = ?", (worker,))
+
+    def imports(self) -> list[ImportProgress]:
+        """How far each import has come."""
+        rows = self.database.execute("select source, head_size, lines, events, rejected from import")
+        return [ImportProgress(*row) for row in rows]
+
+    # What the deliverers do.
+
+    def register(self, sink: str) -> None:
+        """Give a sink a cursor, if it has none: a new sink starts now."""
+        with self.transaction() as database:
+            database.execute(
+                """insert or ignore into sink (name, cursor, accepted_before) values (?,
+                (select coalesce(max(sequence), 0) from (select seq as sequence from sqlite_sequence where name = 'batch')),
+                (select coalesce(sum(count), 0) from counter where name = 'accepted')
+                - (select count(*) from held))""",
+                (sink,),
+            )
+
+    def release(self, now: float) -> int:
+        """Move events whose bucket of time has ended to the batches, in the order of their random ids.
+
+        Returns:
+            How many were moved; call again while it isn't 0.
+        """
+        if self.database.execute("select 1 from held where release_at <= ? limit 1", (now,)).get is None:
+            return 0
+        with self.transaction() as database:
+            rows = database.execute(
+                "select release_at, event_id, event from held where release_at <= ? order by event_id limit ?",
+                (now, _RELEASED_ROWS),
+            ).fetchall()
+            database.executemany("delete from held where release_at = ? and event_id = ?", [row[:2] for row in rows])
+            if rows:
+                blob = b"\n".join(row[2] for row in rows)
+                database.execute("insert into batch (count, events) values (?, ?)", (len(rows), blob))
+            return len(rows)
+
+    def next_batch(self, sink: str, max_events: int) -> StoredBatch | None:
+        """What a sink gets next, with its bounds stored, so that a repeated attempt is of the same rows."""
+        cursor, attempt = self.database.execute("select cursor, attempt from sink where name = ?", (sink,)).get
+        rows, count = [], 0
+        repeated = attempt > cursor
+        for row in self.database.execute(
+            "select sequence, count, events from batch where sequence > ? order by sequence", (cursor,)
+        ):
+            if (repeated and row[0] > attempt) or (not repeated and rows and count + row[1] > max_events):
+                break
+            rows.append(row)
+            count += row[1]
+            if count >= max_events and not repeated:
+                break
+        if not rows:
+            return None
+        if not repeated:
+            with self.transaction() as database:
+                database.execute("update sink set attempt = ? where name = ?", (rows[-1][0], sink))
+        return StoredBatch(rows[0][0], rows[-1][0], repeated, b"\n".join(row[2] for row in rows))
+
+    def has_pending(self, sink: str) -> bool:
+        """Whether there are events that a sink could get now."""
+        pending = "select exists (select 1 from batch where sequence > (select cursor from sink where name = ?))"
+        return bool(self.database.execute(pending, (sink,)).get)
+
+    def advance(self, sink: str, last: int, delivered: int, dead: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Move a sink's cursor, and delete what all sinks have passed.
+
+        Args:
+            sink: name of the sink.
+            last: sequence of the last row it got.
+            delivered: events that it took.
+            dead: (reason, encoded event) of those that it will never take.
+        """
+        with self.transaction() as database:
+            database.executemany(
+                "insert into dead (sink, reason, event) values (?, ?, ?)", [(sink, *letter) for letter in dead]
+            )
+            database.execute(
+                "update sink set cursor = ?, delivered = delivered + ?, error = null where name = ?",
+                (last, delivered, sink),
+            )
+            database.execute("delete from batch where sequence <= (select min(cursor) from sink)")
+
+    def note_error(self, sink: str, error: str | None) -> None:
+        """Note why a sink can't be delivered to at present."""
+        with self.transaction() as database:
+            database.execute("update sink set error = ? where name = ?", (error, sink))
+
+    def tidy(self) -> None:
+        """When all is delivered, shrink the file, so that delivered events are gone from the disk."""
+        drained = "select not exists (select 1 from batch) and not exists (select 1 from held)"
+        if self.database.execute(drained).get and self.database.pragma("freelist_count"):
+            with self._lock:
+                self.database.execute("vacuum")
+                self.database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def _fold_old_workers(database: apsw.Connection) -> None:
+    """Sum the counters of workers that ended cleanly, but for the last ones: reloading makes a new one each time."""
+    ended = database.execute("select name from worker where ended order by rowid desc limit -1 offset ?", (_KEPT_WORKERS,))
+    for (name,) in ended.fetchall():
+        database.execute(
+            """insert into counter select ?, name, reason, count from counter where worker = ? and true
+            on conflict do update set count = count + excluded.count""",
+            (EARLIER, name),
+        )
+        database.execute("delete from counter where worker = ?", (name,))
+        database.execute("delete from worker where name = ?", (name,))

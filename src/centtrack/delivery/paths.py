@@ -1,0 +1,31 @@
+"""Where journals are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import platformdirs
+
+FILE_NAME = "journal.db"
+
+
+def state_folder() -> Path:
+    """The folder of all journals of this user: `$XDG_STATE_HOME/centtrack` and the like."""
+    return platformdirs.user_state_path("centtrack", appauthor=False)
+
+
+def default_journal(policy_source: str, sinks: Iterable[str]) -> Path:
+    """The journal of an app: one per working directory, policy and sinks, so that all its workers share it."""
+    here = Path.cwd()
+    identity = "\n".join([str(here), policy_source, *sorted(sinks)])
+    name = re.sub(r"[^A-Za-z0-9]+", "-", here.name).strip("-")[:32] or "app"
+    return state_folder() / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}" / FILE_NAME
+
+
+def known_journals() -> list[Path]:
+    """All journals in the state folder, the last used first."""
+    found = state_folder().glob(f"*/{FILE_NAME}")
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)

@@ -1,0 +1,145 @@
+"""The pipeline: capture, recorder, journal and deliverers of one process, started late and closed in time."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from centtrack.capture.capture import Capture, Excluded
+from centtrack.capture.custom import CustomEvent
+from centtrack.capture.observation import Observation
+from centtrack.delivery.deliverer import Deliverer
+from centtrack.delivery.paths import default_journal
+from centtrack.delivery.recorder import Recorder
+from centtrack.event import Event
+from centtrack.sinks.base import Sink, is_storing, name_of
+
+logger = logging.getLogger(__name__)
+
+COMMIT_WITHIN_S = 2.0
+DELIVER_WITHIN_S = 5.0
+
+
+class Pipeline:
+    """Takes observations and delivers events. Nothing is opened, and no thread started, before the first use.
+
+    After a fork the child has no threads, so each process starts its own at its first use.
+
+    Args:
+        capture: makes events.
+        sinks: where to.
+        journal: the journal's file; None: one of this app, in the user's state folder.
+    """
+
+    def __init__(self, capture: Capture, sinks: Sequence[Sink], journal: Path | None = None) -> None:
+        self.capture = capture
+        self.sinks = tuple(sinks)
+        self.journal = journal or default_journal(capture.policy.source, map(name_of, sinks))
+        storing = any(map(is_storing, sinks))
+        self.bucket_s = capture.policy.bucket_s if storing else None
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._recorder: Recorder | None = None
+        self._deliverers: list[Deliverer] = []
+        self._said: set[str] = set()
+
+    @property
+    def recorder(self) -> Recorder:
+        """This process's recorder, started if need be."""
+        if self._recorder is None or self._owner != os.getpid():
+            self.start()
+        assert self._recorder is not None  # noqa: S101 - for the type checker: start() made it
+        return self._recorder
+
+    def start(self) -> None:
+        """Start the threads of this process, if they don't run yet."""
+        if self._owner not in {None, os.getpid()}:
+            self._lock = threading.Lock()  # the parent's may have been held when it forked
+        with self._lock:
+            if self._recorder is not None and self._owner == os.getpid():
+                return
+            deliverers = [
+                Deliverer(self.journal, sink, releases=self.bucket_s is not None) for sink in self.sinks
+            ]  # fmt: skip
+            recorder = Recorder(
+                self.journal,
+                sinks=[name_of(sink) for sink in self.sinks],
+                warm=self.capture.warm,
+                on_commit=partial(_wake, deliverers),
+                bucket_s=self.bucket_s,
+            )
+            recorder.start()
+            for deliverer in deliverers:
+                deliverer.start()
+            self._deliverers, self._recorder, self._owner = deliverers, recorder, os.getpid()
+            atexit.register(self.close)
+        self._say_when()
+
+    def _say_when(self) -> None:
+        names = ", ".join(map(name_of, self.sinks))
+        if self.bucket_s is None:
+            logger.info("recording to %s", names)
+        else:
+            minutes = self.bucket_s // 60
+            released = time.strftime("%H:%M", time.gmtime((time.time() // self.bucket_s + 1) * self.bucket_s))
+            logger.info("recording to %s; events are released every %d minutes, next at %s UTC, because the policy "
+                        "keeps times no finer", names, minutes, released)  # fmt: skip
+
+    def observe(self, seen: Observation, custom: Sequence[CustomEvent] = ()) -> None:
+        """Record an observation, and the custom events that came with it. Never waits.
+
+        It is reduced here and now, unless the engines aren't built yet: then in the recorder's thread, so that the
+        first request doesn't wait for them.
+        """
+        recorder = self.recorder
+        for work in (partial(self._made, seen), *(partial(self._made, seen, event) for event in custom)):
+            recorder.offer(work() if recorder.is_warm else work)
+
+    def refuse(self, reason: str, problem: str | None) -> None:
+        """Count a custom event that isn't recorded, and say why, once for each problem."""
+        self.recorder.offer(lambda: reason)
+        if problem and problem not in self._said:
+            self._said.add(problem)
+            logger.error("%s", problem)
+
+    def _made(self, seen: Observation, custom: CustomEvent | None = None) -> Event | str:
+        try:
+            made = self.capture.capture(seen)
+            if custom and isinstance(made, Event):
+                made = msgspec.structs.replace(made, name=custom.name, props=custom.props)
+        except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
+            logger.error("a request could not be captured: %s", type(error).__name__)
+            return "capture_failed"
+        return made.reason if isinstance(made, Excluded) else made
+
+    def close(self) -> None:
+        """Commit what is queued (2 s at most), deliver until the deadline (5 s), leave the rest in the journal."""
+        with self._lock:
+            if self._recorder is None or self._owner != os.getpid():
+                return
+            recorder, deliverers = self._recorder, self._deliverers
+            self._recorder, self._deliverers, self._owner = None, [], None
+        atexit.unregister(self.close)
+        recorder.close(COMMIT_WITHIN_S)
+        for deliverer in deliverers:
+            deliverer.drain(DELIVER_WITHIN_S)
+        for deliverer in deliverers:
+            if not deliverer.join():
+                logger.warning("delivery to %s was cut short; the rest is in the journal", deliverer.name)
+
+    def flush(self, timeout_s: float = COMMIT_WITHIN_S) -> bool:
+        """Wait until what was recorded before is in the journal."""
+        return self._recorder is None or self._owner != os.getpid() or self._recorder.flush(timeout_s)
+
+
+def _wake(deliverers: Sequence[Deliverer]) -> None:
+    for deliverer in deliverers:
+        deliverer.wake()

@@ -1,0 +1,264 @@
+"""The shape of `privacy.toml`, checked strictly by pydantic: an unknown key or level is an error, never a guess."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from centtrack.policy import levels
+from centtrack.policy.identifiers import has_valid_check_digit
+
+MAX_COOKIE_DAYS = 400  # browsers cut longer lifetimes (RFC 6265bis, 5.5)
+MAX_CONSENT_DAYS = 182
+MAX_PROPERTIES = 32
+
+Category = Literal["necessary", "preferences", "analytics", "marketing"]
+Purpose = Literal["analytics", "security", "preferences", "marketing", "statistics"]
+Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+Text = str | dict[Literal["en", "ru", "kk"], str]
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """` Did you mean "…"?`, or nothing if no allowed word is close."""
+    close = difflib.get_close_matches(word.lower(), list(allowed), n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def _of(kind: type[levels.Level]) -> BeforeValidator:
+    def read(value: object) -> levels.Level:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, str) and value in kind.labels():
+            return kind[value.upper()]
+        shown = f'"{value}"' if isinstance(value, str) else str(value)
+        allowed = ", ".join(kind.labels())
+        hint = nearest(value, kind.labels()) if isinstance(value, str) else ""
+        # Braces would be read as a template by pydantic, so all text goes in as context.
+        raise PydanticCustomError(
+            "level",
+            "{shown} is not a level of this limit; allowed: {allowed}.{hint}",
+            {"shown": shown, "allowed": allowed, "hint": hint},
+        )
+
+    return BeforeValidator(read)
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(Section):
+    """How fine each thing may be. What a file leaves out has the coarsest level."""
+
+    ip: Annotated[levels.Ip, _of(levels.Ip)] = levels.Ip.NONE
+    geo: Annotated[levels.Geo, _of(levels.Geo)] = levels.Geo.NONE
+    time: Annotated[levels.Time, _of(levels.Time)] = levels.Time.DAY
+    page: Annotated[levels.Page, _of(levels.Page)] = levels.Page.NONE
+    campaign: Annotated[levels.Campaign, _of(levels.Campaign)] = levels.Campaign.NONE
+    referrer: Annotated[levels.Referrer, _of(levels.Referrer)] = levels.Referrer.NONE
+    browser: Annotated[levels.Browser, _of(levels.Browser)] = levels.Browser.NONE
+    language: Annotated[levels.Language, _of(levels.Language)] = levels.Language.NONE
+    cookies: Annotated[levels.Cookies, _of(levels.Cookies)] = levels.Cookies.NONE
+    visitor: Annotated[levels.Visitor, _of(levels.Visitor)] = levels.Visitor.NONE
+    duration: Annotated[levels.Duration, _of(levels.Duration)] = levels.Duration.NONE
+
+    def by_name(self) -> dict[str, levels.Level]:
+        """Name of the limit → level."""
+        return {name: getattr(self, name) for name in LIMIT_NAMES}
+
+    def capped(self, ceiling: Limits) -> Limits:
+        """These limits, none finer than the ceiling."""
+        return self.model_copy(
+            update={name: min(level, getattr(ceiling, name)) for name, level in self.by_name().items()}
+        )
+
+
+LIMIT_NAMES = tuple(Limits.model_fields)
+LEVELS: dict[str, type[levels.Level]] = {
+    name: type(level) for name, level in Limits().by_name().items()
+}
+FINEST = Limits(**{name: kind.finest() for name, kind in LEVELS.items()})
+
+
+class Tiers(Section):
+    """Limits for visitors who granted nothing, and for those who granted analytics."""
+
+    default: Limits = Limits()
+    consented: Limits | None = None
+
+    @model_validator(mode="after")
+    def _no_visitor_cookie_without_consent(self) -> Self:
+        if self.default.visitor == levels.Visitor.COOKIE:
+            raise PydanticCustomError(
+                "rule",
+                '"cookie" needs analytics consent: it may stand in [limits.consented] only',
+                {"at": "default.visitor"},
+            )
+        return self
+
+
+class Controller(Section):
+    """Who is responsible (clauses 1 and 4.7)."""
+
+    name: str = ""
+    bin: str | None = None
+    contact: str | None = None
+    affiliates: tuple[str, ...] = ()
+    site: tuple[str, ...] = ()
+
+    @field_validator("bin")
+    @classmethod
+    def _check_digit(cls, value: str | None) -> str | None:
+        if value is not None and not has_valid_check_digit(value):
+            raise PydanticCustomError("rule", "a BIN has 12 digits, the last of which is a check digit; this has not")
+        return value
+
+
+class Waiver(Section):
+    """Why a limit that needs a reason is lifted, by whom and until when (that day included, UTC)."""
+
+    reason: Annotated[str, Field(min_length=1)]
+    by: Annotated[str, Field(min_length=1)]
+    until: dt.date
+
+
+class Waivers(Section):
+    """The limits that can be waived."""
+
+    ip: Waiver | None = None
+
+
+class Geo(Section):
+    """Where places come from."""
+
+    databases: tuple[Path, ...] = ()
+    min_population: Annotated[int, Field(ge=0)] = 15_000
+    language: Literal["en", "ru", "kk"] = "en"
+
+
+class PageRules(Section):
+    """What of a URL is kept where the level `query` or `path` allows it."""
+
+    query_keys: tuple[str, ...] = ()
+    scrub_uuids: bool = True
+
+
+class Cookie(Section):
+    """One entry of the cookie registry. `name` may be a glob; `lifetime` is in days, 0 for a session."""
+
+    name: Annotated[str, Field(min_length=1)]
+    category: Category
+    domain: str | None = None
+    path: str = "/"
+    purpose: Text = ""
+    lifetime: Annotated[int, Field(ge=0, le=MAX_COOKIE_DAYS)] = 0
+
+
+class ConsentRules(Section):
+    """How a choice is asked for, and which signals count."""
+
+    mode: Literal["opt_in", "implied"] = "opt_in"
+    days: Annotated[int, Field(ge=1, le=MAX_CONSENT_DAYS)] = MAX_CONSENT_DAYS
+    gpc: tuple[Category, ...] = ("marketing",)
+    dnt: bool = False
+    gate: Literal["observe", "declared", "enforce"] = "observe"
+
+
+class SinkRules(Section):
+    """What the policy says of a sink. `retention` is in days."""
+
+    name: Annotated[str, Field(min_length=1)]
+    party: Literal["first", "third"] = "first"
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    purposes: tuple[Purpose, ...] = ("analytics",)
+    retention: Annotated[int, Field(ge=1)] | None = None
+
+
+class CustomEvent(Section):
+    """A custom event: property → "integer", "number", "boolean", or the list of words it may hold (no free text)."""
+
+    name: Name
+    properties: Annotated[
+        dict[Name, Literal["integer", "number", "boolean"] | tuple[str, ...]], Field(max_length=MAX_PROPERTIES)
+    ] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class Disclosure(Section):
+    """Reports show no group of fewer than `k` visitors or views."""
+
+    k: Annotated[int, Field(ge=1)] = 10
+
+
+class Exclude(Section):
+    """Requests that aren't recorded. `paths` are globs."""
+
+    paths: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+class Bots(Section):
+    """`keep`: record as any client; `label`: say so in the event; `drop`: count and drop."""
+
+    record: Literal["keep", "label", "drop"] = "label"
+
+
+class Document(Section):
+    """The whole file."""
+
+    version: Annotated[str, Field(min_length=1)] = "1"
+    effective: dt.date | None = None
+    release: Literal["bucket", "at_once"] = "bucket"
+    controller: Controller = Controller()
+    limits: Tiers = Tiers()
+    ceiling: Limits = FINEST
+    waiver: Waivers = Waivers()
+    geo: Geo = Geo()
+    page: PageRules = PageRules()
+    purposes: dict[Purpose, Text] = {"analytics": "Improve the service"}  # noqa: RUF012 - pydantic copies it
+    cookies: tuple[Cookie, ...] = ()
+    consent: ConsentRules = ConsentRules()
+    sinks: tuple[SinkRules, ...] = ()
+    events: tuple[CustomEvent, ...] = ()
+    disclosure: Disclosure = Disclosure()
+    exclude: Exclude = Exclude()
+    bots: Bots = Bots()
+
+    @field_validator("ceiling", mode="before")
+    @classmethod
+    def _absent_is_no_cap(cls, value: object) -> object:
+        """A limit that the ceiling doesn't name isn't capped by it."""
+        if isinstance(value, dict):
+            return {**{name: kind.finest() for name, kind in LEVELS.items()}, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _full_address_needs_a_waiver(self) -> Self:
+        for tier in ("default", "consented"):
+            limits = getattr(self.limits, tier)
+            if limits and limits.ip is levels.Ip.FULL and self.waiver.ip is None:
+                raise PydanticCustomError(
+                    "rule",
+                    '"full" needs a waiver: a table [waiver.ip] with reason, by and until',
+                    {"at": f"limits.{tier}.ip"},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _purposes_are_declared(self) -> Self:
+        for number, sink in enumerate(self.sinks):
+            for purpose in sink.purposes:
+                if purpose not in self.purposes:
+                    raise PydanticCustomError(
+                        "rule",
+                        '"{purpose}" is a purpose that [purposes] does not declare',
+                        {"at": f"sinks.{number}.purposes", "purpose": purpose},
+                    )
+        return self

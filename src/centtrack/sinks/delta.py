@@ -1,0 +1,108 @@
+"""`delta:PATH_OR_URL` writes a Delta Lake table, on disk or in an object store, partitioned by date."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from centtrack.errors import ConfigurationError, MissingExtraError
+from centtrack.event import Event
+from centtrack.sinks.base import Batch
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+try:
+    import deltalake
+except ImportError:
+    deltalake = None  # type: ignore[assignment]
+
+_URL = re.compile(r"^[a-z0-9+]+://")
+_COMPACT_EVERY = 100  # commits: with one file a commit, each takes longer than the one before
+_RETENTION_H = 168  # readers may still be on files of a week ago
+_STATISTICS = "date,time"  # nothing personal into the log, where no deletion of rows reaches it
+
+
+class DeltaSink:
+    """Appends batches as commits; a batch that is sent twice changes nothing.
+
+    Each commit carries the batch's stream and number as a Delta transaction. deltalake itself accepts the same one
+    twice, so the table's last number is read before each write, through the object that then writes.
+    """
+
+    linger_s = 1.0
+
+    def __init__(self, url: str) -> None:
+        if deltalake is None:
+            raise MissingExtraError("The delta: sink", "delta")
+        self.location = table_location(url)
+        self.name = f"delta:{self.location}"
+        self._table: DeltaTable | None = None
+        self._commits = 0
+
+    def open(self) -> None:
+        """Open the table; create it if there is none."""
+        from centtrack.sinks.arrow import event_schema  # noqa: PLC0415 - imports pyarrow, an extra
+
+        if not _URL.match(self.location):
+            Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._table = deltalake.DeltaTable.create(
+            self.location,
+            schema=deltalake.Schema.from_arrow(event_schema()),
+            mode="ignore",
+            partition_by=["date"],
+            configuration={"delta.dataSkippingStatsColumns": _STATISTICS},
+        )
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Append a batch, unless the table has it already."""
+        from centtrack.sinks.arrow import event_table  # noqa: PLC0415 - as above
+
+        if self._table is None:
+            self.open()
+        table = self._table
+        assert table is not None  # noqa: S101 - for the type checker: open() made it
+        table.update_incremental()
+        transactions = []
+        if isinstance(events, Batch) and events.stream:
+            done = table.transaction_version(events.stream)
+            if done is not None and done >= events.sequence:
+                return
+            transactions = [deltalake.Transaction(events.stream, events.sequence)]
+        deltalake.write_deltalake(
+            table,
+            event_table(events),
+            mode="append",
+            commit_properties=deltalake.CommitProperties(app_transactions=transactions),
+        )
+        self._commits += 1
+        if self._commits >= _COMPACT_EVERY:
+            self.compact()
+
+    def compact(self) -> None:
+        """Join small files, remove those that nobody reads any more, and reopen. Runs where delivery runs, so under
+        its lock.
+        """  # noqa: D205
+        table = deltalake.DeltaTable(self.location)
+        table.optimize.compact()
+        table.vacuum(retention_hours=_RETENTION_H, dry_run=False)
+        self._table = deltalake.DeltaTable(self.location)
+        self._commits = 0
+
+    def close(self) -> None:
+        """Forget the table."""
+        self._table = None
+
+
+def table_location(url: str) -> str:
+    """The location in a `delta:` URL: an absolute path, or the URL of an object store.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    location = url.removeprefix("delta:")
+    if not location:
+        raise ConfigurationError('"delta:" needs a folder or an object store\'s URL, as in delta:./telemetry')
+    return location if _URL.match(location) else str(Path(location).expanduser().absolute())

@@ -1,0 +1,95 @@
+"""`jsonl:PATH` appends one JSON object a line; `jsonl:-` writes to standard output."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from centtrack.errors import ConfigurationError, RetryLater
+from centtrack.event import Event
+from centtrack.sinks.base import Batch
+
+_LOOK_BACK = 4  # how many times the size of a repeated batch is searched for what it already wrote
+
+
+class JsonLinesSink:
+    """Appends to a file, opened anew for each batch, so that it may be rotated.
+
+    A repeated batch changes nothing: the lines of it that stand at the end of the file aren't written again, and half
+    a line of a killed process is cut off. Into pipes and standard output, events may come twice.
+    """
+
+    def __init__(self, url: str) -> None:
+        target = url.removeprefix("jsonl:")
+        if not target:
+            raise ConfigurationError('"jsonl:" needs a path, as in jsonl:./events.jsonl, or - for standard output')
+        self.path = None if target == "-" else Path(target).expanduser().absolute()
+        self.name = url if self.path is None else f"jsonl:{self.path}"
+        self._encoder = msgspec.json.Encoder()
+
+    def open(self) -> None:
+        """Make the folder."""
+        if self.path is not None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Append the events, and wait until they are on the disk."""
+        lines = {event.event_id: self._encoder.encode(event) + b"\n" for event in events}
+        if self.path is None:
+            sys.stdout.buffer.write(b"".join(lines.values()))
+            sys.stdout.buffer.flush()
+            return
+        try:
+            self._append(self.path, lines, repeated=isinstance(events, Batch) and events.repeated)
+        except OSError as error:
+            raise RetryLater(f"can't write {self.path}: {error.strerror}") from error
+
+    def _append(self, path: Path, lines: dict[str, bytes], *, repeated: bool) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            if repeated and regular:
+                _cut_half_line(file)
+                for event_id in _ids_at_end(file, _LOOK_BACK * sum(map(len, lines.values()))):
+                    lines.pop(event_id, None)
+            _write_all(file, b"".join(lines.values()))
+            if regular:
+                os.fsync(file.fileno())
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _tail(file: io.FileIO, size: int) -> bytes:
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - size))
+    return file.read(size)
+
+
+def _cut_half_line(file: io.FileIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    tail = _tail(file, 65_536)
+    if tail and not tail.endswith(b"\n"):
+        file.truncate(end - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def _ids_at_end(file: io.FileIO, size: int) -> set[str]:
+    class Line(msgspec.Struct):
+        event_id: str
+
+    ids = set()
+    for line in _tail(file, size).split(b"\n"):
+        try:
+            ids.add(msgspec.json.decode(line, type=Line).event_id)
+        except msgspec.DecodeError:
+            continue  # the first one may be cut, and the file may hold lines of others
+    return ids
