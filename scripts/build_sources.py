@@ -17,6 +17,7 @@ KINDS = {"search": "search", "social": "social", "email": "email", "unknown": "e
 
 
 def main(package: Path) -> None:
+    """Write the file."""
     entries = json.loads((package / "lib/referrers.json").read_text(encoding="utf-8"))
     version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
     hosts: dict[str, set[str]] = {kind: set() for kind in sorted(set(KINDS.values()))}

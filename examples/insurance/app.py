@@ -5,7 +5,6 @@ import secrets
 import tomllib
 from pathlib import Path
 
-from centtrack import TelemetryMiddleware
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,6 +13,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.websockets import WebSocket
+
+from centtrack import TelemetryMiddleware
 
 HERE = Path(__file__).parent
 CONTENT = tomllib.loads((HERE / "content.toml").read_text(encoding="utf-8"))
@@ -147,4 +148,9 @@ routes = [
     Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
 ]
 app = Starlette(routes=routes, exception_handlers={404: not_found})
-app.add_middleware(TelemetryMiddleware, policy=HERE / "privacy.toml", sink=os.environ.get("CENTTRACK_SINK", "delta:./telemetry"), trusted_proxies=["127.0.0.1"])
+app.add_middleware(
+    TelemetryMiddleware,
+    policy=HERE / "privacy.toml",
+    sink=os.environ.get("CENTTRACK_SINK", "delta:./telemetry"),
+    trusted_proxies=["127.0.0.1"],
+)

@@ -7,10 +7,9 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import anyio.to_thread
-from typing_extensions import Never
 
 from centtrack.capture.capture import Capture
 from centtrack.capture.client import ForwardedHeader, TrustedProxies
@@ -166,8 +165,8 @@ class _Request:
     """What is noted of one connection while it is served."""
 
     __slots__ = (
-        "_app", "_bytes", "_content_type", "_custom", "_is_done", "_length", "_path", "_pipeline", "_root_path", "_scope",
-        "_send", "_started", "_status", "_time",
+        "_app", "_bytes", "_content_type", "_custom", "_is_done", "_length", "_path", "_pipeline", "_root_path",
+        "_scope", "_send", "_started", "_status", "_time",
     )  # fmt: skip
 
     def __init__(self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send) -> None:
@@ -284,9 +283,7 @@ def track(request: Any, name: str, /, **props: str | float | bool) -> None:
 
 def _check_options(unknown: Iterable[str]) -> None:
     for name in unknown:
-        raise ConfigurationError(
-            f"unknown option {name!r}; there are {', '.join(_OPTIONS)}.{nearest(name, _OPTIONS)}"
-        )
+        raise ConfigurationError(f"unknown option {name!r}; there are {', '.join(_OPTIONS)}.{nearest(name, _OPTIONS)}")
 
 
 def _check_secret(secret: str | bytes | Iterable[str | bytes] | None) -> None:

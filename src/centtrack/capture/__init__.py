@@ -1,1 +1,1 @@
-"""Scope → values, each reduced to its limit where it is read. One file each; pure functions but for the geo database."""
+"""Scope → values, each reduced to its limit where it is read. Pure functions, but for the geo databases."""

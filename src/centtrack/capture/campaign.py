@@ -48,9 +48,7 @@ def reduce_campaign(query: bytes, source_kind: str, level: Campaign, *, scrub_uu
 
     if level is Campaign.SOURCE:
         return CampaignFields(channel, value("utm_source"), value("utm_medium"))
-    return CampaignFields(
-        channel, *map(value, ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"))
-    )
+    return CampaignFields(channel, *map(value, ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")))
 
 
 def read_channel(fields: Mapping[str, str], source_kind: str) -> str:

@@ -1,4 +1,4 @@
-"""How many people live in a city, from GeoNames (CC BY 4.0): a small place is dropped, because it singles people out."""
+"""How many people live in a city, from GeoNames (CC BY 4.0): a small place would single people out."""
 
 from __future__ import annotations
 

@@ -33,5 +33,5 @@ def one_digit(value: float) -> int:
     whole = int(value)
     if whole < 10:
         return max(whole, 0)
-    step = 10 ** (len(str(whole)) - 1)
+    step: int = 10 ** (len(str(whole)) - 1)
     return (whole + step // 2) // step * step

@@ -16,7 +16,9 @@ _MAX_COOKIES = 300
 def cookie_names(lines: Sequence[bytes]) -> list[str]:
     """Names of the cookies of a request (RFC 6265, 4.2). Values aren't decoded, kept or looked at."""
     pairs = b";".join(lines).split(b";", _MAX_COOKIES)
-    return [name.strip(b" \t").decode("latin-1") for name, found, _ in (pair.partition(b"=") for pair in pairs) if found]
+    return [
+        name.strip(b" \t").decode("latin-1") for name, found, _ in (pair.partition(b"=") for pair in pairs) if found
+    ]
 
 
 def reduce_cookies(lines: Sequence[bytes], registry: Sequence[Cookie], level: Cookies) -> dict[str, int] | None:

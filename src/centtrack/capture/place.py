@@ -81,10 +81,9 @@ def reduce_place(place: Place, level: Geo) -> PlaceFields:
     country_code = place.country_code if level >= Geo.COUNTRY else None
     region_code, region = (place.region_code, place.region) if level >= Geo.REGION else (None, None)
     city = place.city if level >= Geo.CITY else None
-    if city:
-        precision = "city"
-    elif region or region_code:
-        precision = "region"
-    else:
-        precision = "country" if country_code else None
-    return PlaceFields(country_code, region_code, region, city, precision)
+    return PlaceFields(country_code, region_code, region, city, _precision(country_code, region or region_code, city))
+
+
+def _precision(country: str | None, region: str | None, city: str | None) -> str | None:
+    filled = (("city", city), ("region", region), ("country", country))
+    return next((name for name, value in filled if value), None)

@@ -51,7 +51,7 @@ class Consent:
         return f"Consent({states}; source={self.source})"
 
 
-_UNKNOWN = {category: State.UNKNOWN for category in CATEGORIES if category != NECESSARY}
+_UNKNOWN: dict[str, State] = {category: State.UNKNOWN for category in CATEGORIES if category != NECESSARY}
 NO_CHOICE = Consent(_UNKNOWN, "default")
 
 
@@ -62,7 +62,7 @@ class ConsentReader:
     """
 
     def __init__(self, rules: ConsentRules) -> None:
-        refused = {category: State.REFUSED for category in rules.gpc if category != NECESSARY}
+        refused: dict[str, State] = {category: State.REFUSED for category in rules.gpc if category != NECESSARY}
         self._gpc = Consent({**_UNKNOWN, **refused}, "gpc") if refused else NO_CHOICE
         self._dnt = Consent({**_UNKNOWN, **refused}, "dnt") if refused and rules.dnt else NO_CHOICE
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from centtrack.delivery.journal import Journal
 
@@ -99,21 +100,23 @@ def read_counts(path: Path) -> Counts:
     journal.open_existing()
     try:
         with journal.database as database:  # one snapshot
-            held, held_until = database.execute("select count(*), min(release_at) from held").get
+            waiting: Any = database.execute("select count(*), min(release_at) from held").get
             workers = _read_workers(journal)
-            sinks = _read_sinks(journal, sum(worker.accepted for worker in workers), held)
+            sinks = _read_sinks(journal, sum(worker.accepted for worker in workers), waiting[0])
             size = database.pragma("page_count") * database.pragma("page_size")
-        return Counts(path, workers, sinks, held, held_until, size)
+        return Counts(path, workers, sinks, waiting[0], waiting[1], size)
     finally:
         journal.close()
 
 
 def _read_workers(journal: Journal) -> list[WorkerCounts]:
+    rows: Any = journal.database.execute("select name, pid, ended from worker order by rowid")
     workers = {
         name: WorkerCounts(name, "ended" if ended else "running" if _is_alive(pid) else "killed")
-        for name, pid, ended in journal.database.execute("select name, pid, ended from worker order by name")
+        for name, pid, ended in rows
     }
-    for name, counter, reason, count in journal.database.execute("select worker, name, reason, count from counter"):
+    counters: Any = journal.database.execute("select worker, name, reason, count from counter")
+    for name, counter, reason, count in counters:
         worker = workers.setdefault(name, WorkerCounts(name, "ended"))
         if counter == "offered":
             worker.offered = count
@@ -135,12 +138,12 @@ def _is_alive(pid: int) -> bool:
 
 
 def _read_sinks(journal: Journal, accepted: int, held: int) -> list[SinkCounts]:
-    rows = journal.database.execute(
+    rows: Any = journal.database.execute(
         """select name, accepted_before, delivered, error,
             (select count(*) from dead where dead.sink = sink.name),
             (select coalesce(sum(count), 0) from batch where sequence > cursor)
         from sink order by name"""
-    ).fetchall()
+    )
     return [
         SinkCounts(name, accepted - before, delivered, dead, pending + held, error)
         for name, before, delivered, error, dead, pending in rows

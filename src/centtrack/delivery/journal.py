@@ -11,7 +11,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -53,13 +53,11 @@ class StoredBatch(NamedTuple):
     """Rows of the journal that a sink has yet to get.
 
     Attributes:
-        first: sequence of the first row.
         last: sequence of the last row; what the cursor moves to.
         repeated: whether a delivery of just these rows was attempted before.
         events: encoded events, one a line.
     """
 
-    first: int
     last: int
     repeated: bool
     events: bytes
@@ -156,7 +154,7 @@ class Journal:
                 database.pragma("user_version", VERSION)
         database.pragma("synchronous", 1)  # NORMAL: survives a kill of the process; a power cut may take the last ms
         database.pragma("secure_delete", 0)
-        self.id = database.execute("select value from meta where key = 'id'").get
+        self.id = str(database.execute("select value from meta where key = 'id'").get)
 
     def close(self) -> None:
         """Close the connection. Does nothing if it isn't open."""
@@ -233,9 +231,8 @@ class Journal:
         with self.transaction() as database:
             database.execute(
                 """insert or ignore into sink (name, cursor, accepted_before) values (?,
-                (select coalesce(max(sequence), 0) from (select seq as sequence from sqlite_sequence where name = 'batch')),
-                (select coalesce(sum(count), 0) from counter where name = 'accepted')
-                - (select count(*) from held))""",
+                coalesce((select seq from sqlite_sequence where name = 'batch'), 0),
+                (select coalesce(sum(count), 0) from counter where name = 'accepted') - (select count(*) from held))""",
                 (sink,),
             )
 
@@ -248,10 +245,11 @@ class Journal:
         if self.database.execute("select 1 from held where release_at <= ? limit 1", (now,)).get is None:
             return 0
         with self.transaction() as database:
-            rows = database.execute(
+            found: Any = database.execute(
                 "select release_at, event_id, event from held where release_at <= ? order by event_id limit ?",
                 (now, _RELEASED_ROWS),
-            ).fetchall()
+            )
+            rows = found.fetchall()
             database.executemany("delete from held where release_at = ? and event_id = ?", [row[:2] for row in rows])
             if rows:
                 blob = b"\n".join(row[2] for row in rows)
@@ -260,24 +258,35 @@ class Journal:
 
     def next_batch(self, sink: str, max_events: int) -> StoredBatch | None:
         """What a sink gets next, with its bounds stored, so that a repeated attempt is of the same rows."""
-        cursor, attempt = self.database.execute("select cursor, attempt from sink where name = ?", (sink,)).get
-        rows, count = [], 0
-        repeated = attempt > cursor
-        for row in self.database.execute(
-            "select sequence, count, events from batch where sequence > ? order by sequence", (cursor,)
-        ):
-            if (repeated and row[0] > attempt) or (not repeated and rows and count + row[1] > max_events):
-                break
-            rows.append(row)
-            count += row[1]
-            if count >= max_events and not repeated:
-                break
-        if not rows:
+        position: Any = self.database.execute("select cursor, attempt from sink where name = ?", (sink,)).get
+        cursor, attempt = position
+        if attempt > cursor:
+            return self._stored(cursor, attempt, repeated=True)
+        last = self._last_within(cursor, max_events)
+        if last == cursor:
             return None
-        if not repeated:
-            with self.transaction() as database:
-                database.execute("update sink set attempt = ? where name = ?", (rows[-1][0], sink))
-        return StoredBatch(rows[0][0], rows[-1][0], repeated, b"\n".join(row[2] for row in rows))
+        with self.transaction() as database:
+            database.execute("update sink set attempt = ? where name = ?", (last, sink))
+        return self._stored(cursor, last, repeated=False)
+
+    def _last_within(self, cursor: int, max_events: int) -> int:
+        """The last row after a cursor up to which there are that many events, or one row more."""
+        sizes: Any = self.database.execute(
+            "select sequence, count from batch where sequence > ? order by sequence limit ?", (cursor, max_events)
+        )
+        last, total = cursor, 0
+        for sequence, count in sizes.fetchall():
+            if total >= max_events:
+                break
+            last, total = sequence, total + count
+        return last
+
+    def _stored(self, cursor: int, last: int, *, repeated: bool) -> StoredBatch:
+        rows: Any = self.database.execute(
+            "select events from batch where sequence > ? and sequence <= ? order by sequence", (cursor, last)
+        )
+        # All are fetched here: no read transaction may be open while the sink writes, it would keep the WAL growing.
+        return StoredBatch(last, repeated, b"\n".join(row[0] for row in rows.fetchall()))
 
     def has_pending(self, sink: str) -> bool:
         """Whether there are events that a sink could get now."""
@@ -319,7 +328,9 @@ class Journal:
 
 def _fold_old_workers(database: apsw.Connection) -> None:
     """Sum the counters of workers that ended cleanly, but for the last ones: reloading makes a new one each time."""
-    ended = database.execute("select name from worker where ended order by rowid desc limit -1 offset ?", (_KEPT_WORKERS,))
+    ended = database.execute(
+        "select name from worker where ended order by rowid desc limit -1 offset ?", (_KEPT_WORKERS,)
+    )
     for (name,) in ended.fetchall():
         database.execute(
             """insert into counter select ?, name, reason, count from counter where worker = ? and true

@@ -7,15 +7,14 @@ fork the child closes its copy and never unlocks: that would take the lock from 
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-try:
-    import fcntl
-except ImportError:  # Windows: a single process, nothing to exclude
-    fcntl = None  # type: ignore[assignment]
+if sys.platform != "win32":
+    from fcntl import LOCK_EX, LOCK_NB, flock
 
 _open_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
@@ -64,12 +63,11 @@ class FileLock:
 
 
 def _lock(descriptor: int, *, blocking: bool) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
+    if sys.platform != "win32":  # on Windows there is a single process, and nothing to exclude
+        try:
+            flock(descriptor, LOCK_EX | (0 if blocking else LOCK_NB))
+        except BlockingIOError:
+            return False
     return True
 
 

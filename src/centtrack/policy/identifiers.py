@@ -18,7 +18,7 @@ def has_valid_check_digit(number: str) -> bool:
     for weights in (_WEIGHTS, _SECOND_WEIGHTS):
         check = sum(weight * digit for weight, digit in zip(weights, digits, strict=False)) % 11
         if check < 10:
-            return check == digits[11]
+            return bool(check == digits[11])
     return False
 
 

@@ -82,10 +82,8 @@ class Limits(Section):
 
 
 LIMIT_NAMES = tuple(Limits.model_fields)
-LEVELS: dict[str, type[levels.Level]] = {
-    name: type(level) for name, level in Limits().by_name().items()
-}
-FINEST = Limits(**{name: kind.finest() for name, kind in LEVELS.items()})
+LEVELS: dict[str, type[levels.Level]] = {name: type(level) for name, level in Limits().by_name().items()}
+FINEST = Limits.model_validate({name: kind.finest() for name, kind in LEVELS.items()})
 
 
 class Tiers(Section):
@@ -188,7 +186,7 @@ class CustomEvent(Section):
     name: Name
     properties: Annotated[
         dict[Name, Literal["integer", "number", "boolean"] | tuple[str, ...]], Field(max_length=MAX_PROPERTIES)
-    ] = {}  # noqa: RUF012 - pydantic copies it
+    ] = {}
 
 
 class Disclosure(Section):
@@ -222,7 +220,7 @@ class Document(Section):
     waiver: Waivers = Waivers()
     geo: Geo = Geo()
     page: PageRules = PageRules()
-    purposes: dict[Purpose, Text] = {"analytics": "Improve the service"}  # noqa: RUF012 - pydantic copies it
+    purposes: dict[Purpose, Text] = {"analytics": "Improve the service"}
     cookies: tuple[Cookie, ...] = ()
     consent: ConsentRules = ConsentRules()
     sinks: tuple[SinkRules, ...] = ()

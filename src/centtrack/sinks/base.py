@@ -63,7 +63,9 @@ class CallableSink:
 
     def __init__(self, function: Callable[[list[Event]], object]) -> None:
         self._function = function
-        self.name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
+        self.name = (
+            f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
+        )
 
     def write(self, events: Sequence[Event]) -> None:
         """Call the function."""

@@ -44,7 +44,7 @@ class DeltaSink:
 
     def open(self) -> None:
         """Open the table; create it if there is none."""
-        from centtrack.sinks.arrow import event_schema  # noqa: PLC0415 - imports pyarrow, an extra
+        from centtrack.sinks.arrow import event_schema
 
         if not _URL.match(self.location):
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ class DeltaSink:
 
     def write(self, events: Sequence[Event]) -> None:
         """Append a batch, unless the table has it already."""
-        from centtrack.sinks.arrow import event_table  # noqa: PLC0415 - as above
+        from centtrack.sinks.arrow import event_table
 
         if self._table is None:
             self.open()

@@ -1,0 +1,88 @@
+"""Reading what a sink has stored, through DuckDB. Nothing is fetched from the network but the lake itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from centtrack.errors import CenttrackError, ConfigurationError, MissingExtraError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+TABLE = "events"
+
+
+class LakeError(CenttrackError):
+    """The lake can't be read, or a query on it is wrong."""
+
+
+def open_lake(url: str) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection whose table `events` is the lake as it is now.
+
+    Args:
+        url: a sink's URL, as it is given to the middleware: `delta:…` or `jsonl:…`.
+
+    Raises:
+        ConfigurationError: if that sink can't be read back.
+        LakeError: if there is nothing yet.
+        MissingExtraError: if DuckDB isn't installed.
+    """
+    try:
+        import duckdb  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise MissingExtraError("Reading a lake", "reports") from None
+    scheme, _, target = url.partition(":")
+    connection = duckdb.connect()
+    connection.execute("set autoinstall_known_extensions = false; set autoload_known_extensions = false")
+    connection.execute("set timezone = 'UTC'")
+    if scheme == "delta":
+        connection.register(TABLE, _delta_dataset(url))
+    elif scheme == "jsonl" and target != "-":
+        _register_lines(connection, Path(target).expanduser())
+    else:
+        raise ConfigurationError(f'"{url}" can\'t be read back; give a delta: or jsonl: URL')
+    connection.execute("set enable_external_access = false")  # a query reads the lake, and no other file
+    return connection
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    """The result of a query. Through Arrow: DuckDB's own times need a package more.
+
+    Raises:
+        LakeError: if the query is wrong.
+    """
+    import duckdb  # noqa: PLC0415 - an extra
+
+    try:
+        return connection.execute(sql).to_arrow_table()
+    except duckdb.Error as error:
+        raise LakeError(str(error)) from None
+
+
+def _delta_dataset(url: str) -> ds.Dataset:
+    from deltalake import DeltaTable  # noqa: PLC0415 - an extra
+    from deltalake.exceptions import TableNotFoundError  # noqa: PLC0415
+
+    from centtrack.sinks.delta import table_location  # noqa: PLC0415
+
+    location = table_location(url)
+    try:
+        return DeltaTable(location).to_pyarrow_dataset()
+    except TableNotFoundError:
+        raise LakeError(f"there is no lake at {location} yet: nothing was delivered there") from None
+
+
+def _register_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    import msgspec  # noqa: PLC0415
+
+    from centtrack.event import Event  # noqa: PLC0415
+    from centtrack.sinks.arrow import event_table  # noqa: PLC0415
+
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise LakeError(f"there is no file {path} yet: nothing was delivered there") from None
+    connection.register(TABLE, event_table(msgspec.json.Decoder(Event).decode_lines(data)))

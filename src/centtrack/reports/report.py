@@ -1,0 +1,176 @@
+"""The report: page views over time, pages, referrers, places, browsers, bots.
+
+A page view is a document that isn't a bot's. Groups smaller than the policy's `[disclosure] k` are shown as one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from centtrack.errors import MissingExtraError
+from centtrack.reports.lake import TABLE, fetch
+
+if TYPE_CHECKING:
+    import duckdb
+    import ibis.expr.types as ir
+
+TOP = 10
+_HOURLY_UP_TO = dt.timedelta(days=2)
+_MINUTELY_UP_TO = dt.timedelta(hours=2)
+
+
+_IBIS_TYPES = {
+    "bool": "boolean",
+    "double": "float64",
+    "timestamp[us, tz=UTC]": "timestamp('UTC')",
+    "date32[day]": "date",
+}
+
+
+class Row(NamedTuple):
+    """A group and how often it occurred."""
+
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table of the report.
+
+    Attributes:
+        title: what it shows.
+        unit: what is counted.
+        rows: the groups that are large enough, the largest first (over time: in order of time).
+        others: what is counted in groups that are shown as one: too small, or beyond the top ten.
+        small: how many of these groups are too small to show.
+    """
+
+    title: str
+    unit: str
+    rows: list[Row]
+    others: int = 0
+    small: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All sections, and what they are about."""
+
+    events: int
+    views: int
+    bots: int
+    begin: dt.datetime | None
+    end: dt.datetime | None
+    sections: list[Section]
+
+
+def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report:
+    """Answer the usual questions.
+
+    Args:
+        connection: from `open_lake`.
+        k: the smallest group that is shown.
+
+    Raises:
+        MissingExtraError: if Ibis isn't installed.
+    """
+    try:
+        import ibis  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise MissingExtraError("Reports", "reports") from None
+    from centtrack.sinks.arrow import event_schema  # noqa: PLC0415 - an extra
+
+    def ask(question: ir.Table) -> list[tuple[Any, ...]]:
+        rows = fetch(connection, str(ibis.to_sql(question, dialect="duckdb"))).to_pylist()
+        return [tuple(row.values()) for row in rows]
+
+    columns = {field.name: _IBIS_TYPES.get(str(field.type), str(field.type)) for field in event_schema()}
+    events = ibis.table(columns, name=TABLE)
+    views = page_views(events)
+    total, bots, begin, end = ask(_totals(events))[0]
+    span = end - begin if total else dt.timedelta()
+    sections = [_over_time(ask(_by_moment(views, span)), span, k)]
+    for title, unit, read_label in QUESTIONS:
+        label = read_label(events if unit == "events" else views)
+        sections.append(_section(title, unit, [Row(*row) for row in ask(_by_label(label))], k))
+    ((viewed,),) = ask(views.aggregate(views=views.count()))
+    return Report(total, viewed, bots or 0, begin, end, [one for one in sections if one.rows or one.others])
+
+
+def _totals(events: ir.Table) -> ir.Table:
+    bots = events.bot.fill_null(False).cast("int").sum()
+    return events.aggregate(events=events.count(), bots=bots, begin=events.time.min(), end=events.time.max())
+
+
+def page_views(events: ir.Table) -> ir.Table:
+    """Documents that aren't a bot's."""
+    return events.filter(events.kind == "document", ~events.bot.fill_null(False))
+
+
+def _pages(views: ir.Table) -> ir.StringValue:
+    return views.route.coalesce(views.path)
+
+
+def _referrers(views: ir.Table) -> ir.StringValue:
+    came_from_outside = views.referrer_class.isin(["search", "social", "external"])
+    return came_from_outside.ifelse(views.referrer_domain.coalesce(views.referrer_class), None)
+
+
+def _places(views: ir.Table) -> ir.StringValue:
+    region = views.region.coalesce(views.region_code)
+    same = views.city == region  # of a city that is a region of its own, the name would stand there twice
+    city = same.fill_null(False).ifelse(None, views.city)
+    return (
+        views.country_code
+        + region.isnull().ifelse("", " · " + region.fill_null(""))
+        + city.isnull().ifelse("", " · " + city.fill_null(""))
+    )
+
+
+def _bots(events: ir.Table) -> ir.StringValue:
+    return events.bot.fill_null(False).ifelse(events.bot_name.coalesce(events.bot_reason), None)
+
+
+QUESTIONS: list[tuple[str, str, Callable[[Any], Any]]] = [
+    ("Pages", "views", _pages),
+    ("Channels", "views", lambda views: views.channel),
+    ("Referrers", "views", _referrers),
+    ("Places", "views", _places),
+    ("Browsers", "views", lambda views: views.browser),
+    ("Systems", "views", lambda views: views.os),
+    ("Devices", "views", lambda views: views.device_class),
+    ("Bots", "events", _bots),
+]
+
+
+def _by_label(label: ir.StringValue) -> ir.Table:
+    """Groups, the largest first."""
+    table = label.name("label").as_table()
+    table = table.filter(table.label.notnull())
+    groups = table.group_by("label").aggregate(count=table.count())
+    return groups.order_by(groups["count"].desc(), "label")
+
+
+def _by_moment(views: ir.Table, span: dt.timedelta) -> ir.Table:
+    """Views a minute, hour or day, in order of time."""
+    unit = "D" if span > _HOURLY_UP_TO else "h" if span > _MINUTELY_UP_TO else "m"
+    moments = views.time.truncate(unit).name("moment").as_table()
+    return moments.group_by("moment").aggregate(count=moments.count()).order_by("moment")
+
+
+def _section(title: str, unit: str, rows: list[Row], k: int) -> Section:
+    shown = [row for row in rows if row.count >= k][:TOP]
+    others = sum(row.count for row in rows) - sum(row.count for row in shown)
+    return Section(title, unit, shown, others, sum(row.count < k for row in rows))
+
+
+def _over_time(groups: list[tuple[Any, ...]], span: dt.timedelta, k: int) -> Section:
+    form = "%Y-%m-%d" if span > _HOURLY_UP_TO else "%Y-%m-%d %H:00" if span > _MINUTELY_UP_TO else "%H:%M"
+    rows = [Row(moment.strftime(form), count) for moment, count in groups]
+    shown = [row for row in rows if row.count >= k]
+    others = sum(row.count for row in rows) - sum(row.count for row in shown)
+    return Section("Page views over time (UTC)", "views", shown, others, len(rows) - len(shown))
