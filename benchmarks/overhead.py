@@ -25,7 +25,7 @@ import geoip2.database
 import geoip2.errors
 import user_agents
 from mmdb_writer import MMDBWriter
-from netaddr import IPSet
+from netaddr import IPSet  # type: ignore[import-untyped]
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.metrics import get_meter_provider
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -226,7 +226,8 @@ class OpenTelemetry(Bare):
         self.name, self.spans = name, spans
         self.exporter = Discard()
         self.provider = TracerProvider()
-        # A queue that takes all spans of a round: one that overflows would make it look cheaper than it is.
+        # A queue for all spans of a round. The default one, of 2,048, drops most of them under this load; measured with
+        # it, a request is some 5% cheaper.
         self.provider.add_span_processor(BatchSpanProcessor(self.exporter, max_queue_size=1_000_000))
         self.app = OpenTelemetryMiddleware(make_app(), tracer_provider=self.provider, **options)
 

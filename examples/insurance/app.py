@@ -21,8 +21,6 @@ CONTENT = tomllib.loads((HERE / "content.toml").read_text(encoding="utf-8"))
 PRODUCTS = CONTENT["products"]
 BRANCHES = CONTENT["branches"]
 
-quotes: dict[str, dict] = {}  # by reference, oldest first; a real site keeps them in its database
-
 
 def format_tenge(amount: int) -> str:
     """Write 256000 as "256 000 ₸", with spaces that do not break."""
@@ -87,17 +85,17 @@ async def create_quote(request: Request) -> Response:
     if faults:
         return templates.TemplateResponse(request, "quote.html", {"fields": fields, "faults": faults}, status_code=422)
 
-    # Name and address would go to whoever answers; the page of the quote does not need them.
-    product, value, reference = fields["product"], read_value(fields["value"]), secrets.token_hex(6)
-    quotes[reference] = {"product": product, "value": value, "premium": estimate_premium(product, value)}
-    if len(quotes) > 1000:  # forget the oldest
-        del quotes[next(iter(quotes))]
+    # Name and address would go to whoever answers. A real site keeps quotes in its database; here the reference is one.
+    reference = f"{fields['product']}-{read_value(fields['value'])}-{secrets.token_hex(4)}"
     return RedirectResponse(f"/quote/{reference}", status_code=303)
 
 
 async def show_quote(request: Request) -> Response:
-    if (quote := quotes.get(request.path_params["reference"])) is None:
+    product, _, rest = request.path_params["reference"].partition("-")
+    value = rest.partition("-")[0]
+    if find_faults(product, value):
         raise HTTPException(404)
+    quote = {"product": product, "value": int(value), "premium": estimate_premium(product, int(value))}
     return templates.TemplateResponse(request, "quote_ready.html", {"quote": quote})
 
 

@@ -97,10 +97,12 @@ def read_agent(text: str) -> Agent:
     rated = _Classified(text, result)
     browser, os = result.user_agent, result.os
     known_browsers, known_systems = _families()
+    browser = browser if browser and browser.family in known_browsers else None
+    os = os if os and os.family in known_systems else None
     return Agent(
-        browser.family if browser and browser.family in known_browsers else _OTHER,
+        browser.family if browser else _OTHER,
         _version(browser),
-        os.family if os and os.family in known_systems else _OTHER,
+        os.family if os else _OTHER,
         _version(os),
         _device_class(rated),
         rated.is_bot,

@@ -74,7 +74,8 @@ class Deliverer:
     def join(self) -> bool:
         """Wait for the thread until the deadline; False if it is still at it."""
         if self._thread.is_alive():
-            self._thread.join(max(0.0, self._deadline - time.monotonic()))
+            left_s = max(0.0, self._deadline - time.monotonic())
+            self._thread.join(min(left_s, threading.TIMEOUT_MAX))
         return not self._thread.is_alive()
 
     # In the thread.

@@ -17,9 +17,9 @@ def state_folder() -> Path:
     return platformdirs.user_state_path("centtrack", appauthor=False)
 
 
-def default_journal(policy_source: str, sinks: Iterable[str]) -> Path:
+def default_journal(policy_source: str, sinks: Iterable[str], *, here: Path | None = None) -> Path:
     """The journal of an app: one per working directory, policy and sinks, so that all its workers share it."""
-    here = Path.cwd()
+    here = here or Path.cwd()
     identity = "\n".join([str(here), policy_source, *sorted(sinks)])
     name = re.sub(r"[^A-Za-z0-9]+", "-", here.name).strip("-")[:32] or "app"
     return state_folder() / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}" / FILE_NAME

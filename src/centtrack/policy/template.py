@@ -14,7 +14,9 @@ LANGUAGES = ("en", "ru", "kk")
 _WIDTH = 110
 
 
-def write_template(profile: str, language: str = "en", *, site: str = "example.org", today: dt.date | None = None) -> str:
+def write_template(
+    profile: str, language: str = "en", *, site: str = "example.org", today: dt.date | None = None
+) -> str:
     """The text of a policy file, every line explained.
 
     Args:

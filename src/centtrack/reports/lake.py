@@ -31,7 +31,7 @@ def open_lake(url: str) -> duckdb.DuckDBPyConnection:
         MissingExtraError: if DuckDB isn't installed.
     """
     try:
-        import duckdb  # noqa: PLC0415 - an extra
+        import duckdb
     except ImportError:
         raise MissingExtraError("Reading a lake", "reports") from None
     scheme, _, target = url.partition(":")
@@ -54,19 +54,22 @@ def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
     Raises:
         LakeError: if the query is wrong.
     """
-    import duckdb  # noqa: PLC0415 - an extra
+    import duckdb
 
     try:
-        return connection.execute(sql).to_arrow_table()
+        relation = connection.sql(sql)
+        if relation is None:
+            raise LakeError("that statement gives no rows; ask with select")
+        return relation.to_arrow_table()
     except duckdb.Error as error:
         raise LakeError(str(error)) from None
 
 
 def _delta_dataset(url: str) -> ds.Dataset:
-    from deltalake import DeltaTable  # noqa: PLC0415 - an extra
-    from deltalake.exceptions import TableNotFoundError  # noqa: PLC0415
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
 
-    from centtrack.sinks.delta import table_location  # noqa: PLC0415
+    from centtrack.sinks.delta import table_location
 
     location = table_location(url)
     try:
@@ -76,10 +79,10 @@ def _delta_dataset(url: str) -> ds.Dataset:
 
 
 def _register_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from centtrack.event import Event  # noqa: PLC0415
-    from centtrack.sinks.arrow import event_table  # noqa: PLC0415
+    from centtrack.event import Event
+    from centtrack.sinks.arrow import event_table
 
     try:
         data = path.read_bytes()

@@ -34,7 +34,7 @@ class Row(NamedTuple):
     """A group and how often it occurred."""
 
     label: str
-    count: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report
         MissingExtraError: if Ibis isn't installed.
     """
     try:
-        import ibis  # noqa: PLC0415 - an extra
+        import ibis
     except ImportError:
         raise MissingExtraError("Reports", "reports") from None
-    from centtrack.sinks.arrow import event_schema  # noqa: PLC0415 - an extra
+    from centtrack.sinks.arrow import event_schema
 
     def ask(question: ir.Table) -> list[tuple[Any, ...]]:
         rows = fetch(connection, str(ibis.to_sql(question, dialect="duckdb"))).to_pylist()
@@ -98,7 +98,7 @@ def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report
         label = read_label(events if unit == "events" else views)
         sections.append(_section(title, unit, [Row(*row) for row in ask(_by_label(label))], k))
     ((viewed,),) = ask(views.aggregate(views=views.count()))
-    return Report(total, viewed, bots or 0, begin, end, [one for one in sections if one.rows or one.others])
+    return Report(total, viewed, int(bots or 0), begin, end, [one for one in sections if one.rows or one.others])
 
 
 def _totals(events: ir.Table) -> ir.Table:
@@ -163,14 +163,14 @@ def _by_moment(views: ir.Table, span: dt.timedelta) -> ir.Table:
 
 
 def _section(title: str, unit: str, rows: list[Row], k: int) -> Section:
-    shown = [row for row in rows if row.count >= k][:TOP]
-    others = sum(row.count for row in rows) - sum(row.count for row in shown)
-    return Section(title, unit, shown, others, sum(row.count < k for row in rows))
+    shown = [row for row in rows if row.total >= k][:TOP]
+    others = sum(row.total for row in rows) - sum(row.total for row in shown)
+    return Section(title, unit, shown, others, sum(row.total < k for row in rows))
 
 
 def _over_time(groups: list[tuple[Any, ...]], span: dt.timedelta, k: int) -> Section:
     form = "%Y-%m-%d" if span > _HOURLY_UP_TO else "%Y-%m-%d %H:00" if span > _MINUTELY_UP_TO else "%H:%M"
     rows = [Row(moment.strftime(form), count) for moment, count in groups]
-    shown = [row for row in rows if row.count >= k]
-    others = sum(row.count for row in rows) - sum(row.count for row in shown)
+    shown = [row for row in rows if row.total >= k]
+    others = sum(row.total for row in rows) - sum(row.total for row in shown)
     return Section("Page views over time (UTC)", "views", shown, others, len(rows) - len(shown))

@@ -1,0 +1,105 @@
+"""`centtrack import`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from centtrack.capture.capture import Capture
+from centtrack.cli.output import COULD_NOT_RUN, PolicyOption, SinkOption, console, errors, read_policy, read_sink
+from centtrack.delivery.counters import Counts, read_counts
+from centtrack.delivery.deliverer import Deliverer
+from centtrack.delivery.journal import Journal
+from centtrack.delivery.paths import default_journal
+from centtrack.importing import ImportSummary, LogFile, LogImport
+from centtrack.policy.policy import PrivacyPolicy
+from centtrack.sinks.base import Sink, is_storing, name_of
+from centtrack.sinks.open import open_sink
+
+_GIVE_UP_S = 30.0  # a sink that takes nothing for so long is left for later
+
+
+def import_log(
+    log: Annotated[
+        str, typer.Argument(help="An access log, Combined or Common Log Format, plain or gzip; - is standard input.")
+    ],
+    sink: SinkOption = None,
+    policy: PolicyOption = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="The journal's file. Default: one in the user's state folder.")
+    ] = None,
+) -> None:
+    """Import an access log, through the same limits as live requests. Repeat it, and nothing is doubled."""
+    rules = read_policy(policy)
+    target = open_sink(read_sink(sink))
+    path = journal or default_journal(rules.source, [name_of(target)])
+    with LogFile(log) as opened:
+        summary = _accept(opened, path, rules, target)
+    _print_summary(summary, opened.name, rules)
+    if not _deliver(path, target):
+        errors.print("Not all is delivered yet; it is safe in the journal. Run the same command again to go on.")
+        raise typer.Exit(COULD_NOT_RUN)
+
+
+def _accept(log: LogFile, path: Path, policy: PrivacyPolicy, sink: Sink) -> ImportSummary:
+    capture = Capture(policy)
+    journal = Journal(path)
+    journal.open()
+    try:
+        journal.register(name_of(sink))
+        capture.warm()
+        holds = policy.bucket_s is not None and is_storing(sink)
+        reading = LogImport(log, journal, capture, holds=holds)
+        columns = (SpinnerColumn(), TextColumn("Reading   "), BarColumn(), DownloadColumn())
+        with Progress(*columns, console=errors) as progress:
+            task = progress.add_task("", total=log.size or None)
+            return reading.run(lambda position: progress.update(task, completed=position))
+    finally:
+        journal.close()
+
+
+def _deliver(path: Path, sink: Sink) -> bool:
+    """Deliver all that waits; False if the sink takes nothing for a while."""
+    deliverer = Deliverer(path, sink, releases=True)
+    deliverer.start()
+    deliverer.drain(timeout_s=float("inf"))
+    columns = (SpinnerColumn(), TextColumn("Delivering"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
+    with Progress(*columns, console=errors) as progress:
+        task = progress.add_task("", total=None)
+        last, since = -1, time.monotonic()
+        while True:
+            delivered, pending = _counted(read_counts(path), name_of(sink))
+            progress.update(task, completed=delivered, total=delivered + pending)
+            if not pending:
+                break
+            if delivered != last:
+                last, since = delivered, time.monotonic()
+            elif time.monotonic() - since > _GIVE_UP_S:
+                return False
+            time.sleep(0.1)
+    deliverer.join()
+    return True
+
+
+def _counted(counts: Counts, name: str) -> tuple[int, int]:
+    sink = next(sink for sink in counts.sinks if sink.name == name)
+    return sink.delivered + sink.dead_lettered, sink.pending
+
+
+def _print_summary(summary: ImportSummary, log: str, policy: PrivacyPolicy) -> None:
+    console.print(
+        f"[bold]{escape(log)}[/bold]: {summary.lines:,} lines = {summary.events:,} events + "
+        f"{summary.rejected:,} rejected, under {policy.source}",
+        soft_wrap=True,
+    )
+    if summary.already:
+        console.print(f"{summary.already:,} of these lines were imported before; nothing is doubled.")
+    for reason, count in summary.reasons.items():
+        console.print(f"  rejected: {count:,} {reason}")
+    for number, reason in summary.bad_lines:
+        console.print(f"  line {number:,}: {reason}", markup=False)

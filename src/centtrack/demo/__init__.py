@@ -1,0 +1,1 @@
+"""`centtrack demo`: the example site under uvicorn, with traffic, for a first look."""
