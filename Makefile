@@ -31,7 +31,7 @@ audit: $(STAMP)
 	$(BIN)/pip-audit --requirement requirements-dev.txt --disable-pip --strict
 
 benchmark: $(STAMP)
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
 # Hashes, but no address of an index: any mirror serves these files.
 lock: $(STAMP)

@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -316,7 +317,9 @@ class Ours(Bare):
         delivered = [sink.delivered for sink in counts.sinks]
         if counts.closes and delivered == [requests]:
             return ""
-        return f"delivered {delivered} of {requests} events, counters {'close' if counts.closes else 'do not close'}"
+        dropped = sum((Counter(worker.dropped) for worker in counts.workers), Counter())
+        closes = "close" if counts.closes else "do not close"
+        return f"delivered {delivered} of {requests} events, dropped {dict(dropped)}, counters {closes}"
 
 
 # Measuring.

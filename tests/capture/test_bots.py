@@ -1,3 +1,5 @@
+# ruff: noqa: E501 - real headers stay on a line
+
 import pytest
 
 from centtrack.capture.capture import Excluded

@@ -1,3 +1,7 @@
+# ruff: noqa: E501 - real headers stay on a line
+
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,7 +85,7 @@ def test_nothing_is_copied_from_the_header_but_numbers_of_versions(text, event_o
 @given(st.text(alphabet=st.characters(codec="latin-1"), max_size=512))
 def test_levels_are_nested(text):
     coarse_to_fine = [reduce_browser(read_agent(text), level) for level in Browser]
-    for coarse, fine in zip(coarse_to_fine, coarse_to_fine[1:], strict=False):
+    for coarse, fine in pairwise(coarse_to_fine):
         for less, more in zip(coarse, fine, strict=True):
             assert less is None or less == more or f"{more}.".startswith(f"{less}.")
 

@@ -67,7 +67,7 @@ def test_values_are_scrubbed_cleaned_and_cut(event_of, value, expected):
         assert found == expected
 
 
-@pytest.mark.parametrize("visible", range(8, 20))
+@pytest.mark.parametrize("visible", [9, 12, 19])
 def test_the_cut_at_128_does_not_uncover_an_e_mail(event_of, visible):
     value = "a " * ((128 - visible) // 2) + "ivan.petrov@example.kz"
     found = event_of(POLICY.format("source"), query=b"utm_source=" + value.replace(" ", "%20").encode()).utm_source

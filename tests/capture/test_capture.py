@@ -1,8 +1,11 @@
 """The whole way from an observation to an event: properties of all events, and a hunt for leaks."""
 
+# ruff: noqa: E501 - real headers and rows of a table stay on a line
+
 import datetime as dt
 import ipaddress
 import string
+from itertools import pairwise
 from urllib.parse import quote
 
 import msgspec
@@ -11,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from centtrack.capture.capture import Capture, Excluded
+from centtrack.capture.client import TrustedProxies
 from centtrack.capture.observation import Observation
 from centtrack.event import COLUMNS, Event
 from centtrack.policy import PROFILES, PrivacyPolicy
@@ -84,8 +88,6 @@ def test_any_observation_gives_an_event(capture_of, seen, policy):
 
 @given(seen=OBSERVATIONS, line=st.binary(max_size=300), header=st.sampled_from(["x-forwarded-for", "forwarded"]))
 def test_any_forwarding_header_gives_an_event(capture_of, seen, line, header):
-    from centtrack.capture.client import TrustedProxies
-
     capture = Capture(capture_of("cent").policy, TrustedProxies(["0.0.0.0/0", "::/0", "unix"], header))
     seen.headers = [*seen.headers, (header.encode(), line)]
     assert isinstance(capture.capture(seen), Event)
@@ -103,7 +105,6 @@ def test_any_forwarding_header_gives_an_event(capture_of, seen, line, header):
         {"headers": [[b"user-agent", bytearray(b"Mozilla/5.0")]]},
         {"headers": None},
         {"peer": b"203.0.113.7"},
-        {"peer": 7},
         {"method": b"GET"},
         {"status": "200"},
     ],
@@ -149,7 +150,7 @@ def is_cut_of(limit, column, coarse, fine):
 @given(seen=OBSERVATIONS)
 def test_a_coarser_level_holds_nothing_that_the_finer_one_has_not(capture_of, limit, seen):
     events = [capture_of(text_of(**{limit: level.label})).capture(seen) for level in LEVELS[limit]]
-    for coarse, fine in zip(events, events[1:], strict=False):
+    for coarse, fine in pairwise(events):
         for column in COLUMNS:
             less, more = getattr(coarse, column.name), getattr(fine, column.name)
             if column.limit == limit:
@@ -279,8 +280,14 @@ PERSONAL = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", PERSONAL)
+HOSTS = {"referer, host", "referer, subdomain"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    # A host name has no capitals, so a token can't be told from a name there.
+    [(kind, place) for kind in PERSONAL for place in PLACES if not (kind == "token" and place in HOSTS)],
+)
 def test_no_level_shows_personal_data_that_a_client_planted(event_of, kind, place):
     word, visible = PERSONAL[kind]
     encoded = msgspec.json.encode(event_of(text_of(ip="net24"), **planted(word)[place])).lower()

@@ -15,7 +15,7 @@ from centtrack.policy import PrivacyPolicy
 
 ALMATY = {"country_code": "KZ", "state1": "Almaty", "city": "Almaty (Bostandyk District)", "latitude": 43.2}
 VILLAGE = {"country_code": "KZ", "state1": "Abay", "city": "No Such Aul"}
-RUDNY = {"country_code": "KZ", "state1": "Qostanay", "city": "Rudny"}
+RUDNY = {"country_code": "KZ", "state1": "Qostanay", "city": "Rudnyy"}
 NOWHERE = Place()
 
 
@@ -74,7 +74,7 @@ def test_the_first_database_that_has_a_place_wins(pair, tmp_path):
     [
         (15_000, "203.0.113.7", "Almaty"),
         (15_000, "203.0.113.200", None),  # nobody knows it: small
-        (15_000, "192.0.2.1", "Rudny"),
+        (15_000, "192.0.2.1", "Rudnyy"),
         (1_000_000, "192.0.2.1", None),
         (1, "203.0.113.200", None),
         (0, "203.0.113.200", "No Such Aul"),

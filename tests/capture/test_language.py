@@ -28,7 +28,7 @@ def test_the_primary_language_that_is_wanted_most(header, expected):
     assert reduce_language(header, Language.NONE) is None
 
 
-def test_only_what_is_a_language_is_kept(event_of):
-    """ISO 639 has no `qqj`: three letters that a client chose would be a mark of its own."""
+def test_it_reaches_the_event(event_of):
     policy = '[limits.default]\nlanguage = "primary"\n'
     assert event_of(policy, headers=[(b"accept-language", b"kk-KZ")]).language == "kk"
+    assert event_of(policy, headers=[]).language is None

@@ -80,7 +80,7 @@ def test_path_and_query_are_cut_at_2_kb(event_of, unit):
     assert 0 < len(event.query) <= 2_048
 
 
-@pytest.mark.parametrize("visible", range(6, 17))
+@pytest.mark.parametrize("visible", [9, 12, 15])
 @pytest.mark.parametrize("secret", ["ivan.petrov@example.kz", "4111111111111111", "+77011234567"])
 def test_the_cut_at_2_kb_does_not_uncover_what_it_cut_through(event_of, secret, visible):
     start = "/" + "a" * (2_048 - visible - 2) + "/"

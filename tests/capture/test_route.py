@@ -123,8 +123,8 @@ def test_host_routes(starlette_app):
 
 
 def test_a_server_behind_a_prefix_changes_nothing(starlette_app):
-    assert get(starlette_app, "/x/5", root_path="/secret") == (200, "/x/{id}")
-    assert get(starlette_app, "/acme/shop/p/7", root_path="/secret") == (200, "/{tenant}/shop/p/{id}")
+    assert get(starlette_app, "/secret/x/5", root_path="/secret") == (200, "/x/{id}")
+    assert get(starlette_app, "/secret/acme/shop/p/7", root_path="/secret") == (200, "/{tenant}/shop/p/{id}")
 
 
 @pytest.mark.parametrize(("path", "route"), [("/ws/7", "/ws/{id}"), ("/acme/shop/ws/7", "/{tenant}/shop/ws/{id}")])

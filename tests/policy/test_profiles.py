@@ -6,7 +6,8 @@ from centtrack.errors import ConfigurationError
 from centtrack.policy import PROFILES, PrivacyPolicy
 from centtrack.policy.policy import profile_text
 
-COLUMNS = "ip geo min_population time page campaign referrer browser language cookies visitor duration".split()
+COLUMNS = ["ip", "geo", "min_population", "time", "page", "campaign", "referrer", "browser"]
+COLUMNS += ["language", "cookies", "visitor", "duration"]
 TABLE = """
 strict | none / none   | region / region | 100000 | hour   | route        | channel / source | class / domain | family | none    | counts | none               | rounded
 gdpr   | none / net24  | region / city   | 15000  | minute | route / path | source           | domain         | major  | primary | counts | daily_key / cookie | rounded

@@ -76,7 +76,7 @@ def _send(url: str, count: int) -> int:
         task = progress.add_task("", total=sum(map(len, visits)))
         answers = send_visits(url, visits, lambda: progress.advance(task))
         chat(url)
-    by_status = ", ".join(f"{total:,} × {status}" for status, total in sorted(answers.statuses.items()))
+    by_status = ", ".join(f"{total:,} times {status}" for status, total in sorted(answers.statuses.items()))
     console.print(f"[bold]2.[/bold] {count} visits made {answers.total:,} requests ({by_status}) and a WebSocket.")
     return answers.total + 1
 

@@ -1,0 +1,71 @@
+"""`init`, `policy check` and `policy show`."""
+
+import json
+
+import pytest
+
+from centtrack.policy import PROFILES, PrivacyPolicy
+from centtrack.policy.template import LANGUAGES, write_template
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_written_policy_has_the_limits_of_its_profile(profile, language):
+    written = PrivacyPolicy.parse(write_template(profile, language))
+    for consented in (False, True):
+        assert written.limits(consented=consented) == PrivacyPolicy.profile(profile).limits(consented=consented)
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Limits for visitors"), ("ru", "Пределы"), ("kk", "шектер")])
+def test_every_line_is_explained_in_the_language(cli, tmp_path, language, word):
+    assert cli("init", "--profile", "kz", "--lang", language).code == 0
+    lines = (tmp_path / "privacy.toml").read_text().splitlines()
+    assert word in "\n".join(lines)
+    for above, line in zip(lines, lines[1:], strict=False):
+        if " = " in line and not line.startswith("#"):
+            assert above.startswith(("#", "[", "paths =", "analytics =")), f"unexplained: {line}"
+
+
+def test_init_does_not_overwrite(cli, tmp_path):
+    (tmp_path / "privacy.toml").write_text("version = '7'")
+    refused = cli("init")
+    assert (refused.code, "--force" in refused.err) == (2, True)
+    assert (tmp_path / "privacy.toml").read_text() == "version = '7'"
+    assert cli("init", "--force").code == 0
+
+
+def test_check_shows_all_errors_and_ends_with_1(cli, tmp_path):
+    (tmp_path / "privacy.toml").write_text('version = "1"\n[limits.default]\ngeo = "citty"\ntyme = "hour"\n')
+    checked = cli("policy", "check")
+    assert checked.code == 1
+    assert "line 3" in checked.out
+    assert 'Did you mean "city"?' in checked.out
+    assert "line 4" in checked.out
+    assert 'Did you mean "time"?' in checked.out
+
+
+def test_check_warns_of_what_singles_people_out(cli, tmp_path):
+    limits = 'geo = "city"\ntime = "minute"\nbrowser = "full"'
+    (tmp_path / "privacy.toml").write_text(f"[limits.default]\n{limits}\n")
+    checked = cli("policy", "check")
+    assert checked.code == 0
+    assert "single a person out" in checked.out
+
+
+def test_check_says_what_this_version_does_not_do(cli, tmp_path):
+    (tmp_path / "privacy.toml").write_text('[consent]\ngate = "enforce"\n')
+    assert "no cookie gate yet" in cli("policy", "check").out
+
+
+def test_missing_file(cli):
+    missing = cli("policy", "check", "nowhere.toml")
+    assert (missing.code, "centtrack init" in missing.err) == (2, True)
+
+
+def test_show_lists_every_column(cli):
+    shown = json.loads(cli("policy", "show", "--profile", "strict", "--json").out)
+    assert shown["limits"]["default"]["geo"] == "region"
+    assert shown["release_bucket_s"] == 3_600
+    assert {"name": "city", "limit": "geo"}.items() <= next(f for f in shown["fields"] if f["name"] == "city").items()
+    table = cli("policy", "show", "--profile", "strict").out
+    assert all(field["name"] in table for field in shown["fields"])

@@ -1,0 +1,60 @@
+"""Imports point one way, and importing the package costs and opens nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "centtrack"
+
+# Each part, and what it may import of the others. From the bottom to the top.
+ALLOWED = {
+    "errors": set(),
+    "event": set(),
+    "policy": {"errors", "event"},
+    "consent": {"errors", "event", "policy"},
+    "capture": {"errors", "event", "policy", "consent"},
+    "sinks": {"errors", "event", "policy"},
+    "delivery": {"errors", "event", "capture", "sinks"},
+    "middleware": {"errors", "event", "policy", "consent", "capture", "sinks", "delivery"},
+    "testing": {"event", "sinks"},
+    "explain": {"errors", "event", "policy", "capture"},
+    "access_log": {"errors", "capture"},
+    "importing": {"errors", "event", "capture", "delivery", "access_log"},
+    "reports": {"errors", "event", "sinks"},
+    "demo": {"errors", "delivery"},
+    "cli": {"*"},
+    "__init__": {"consent", "event", "middleware", "policy", "sinks"},
+    "__main__": {"cli"},
+}
+
+
+def imports_of(file: Path) -> set[str]:
+    """The parts of centtrack that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        found |= {name.split(".")[1] for name in names if name.startswith("centtrack.")}
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
+def test_imports_point_one_way(file):
+    part = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+    assert part in ALLOWED, "a new part: say what it may import"
+    if "*" not in ALLOWED[part]:
+        assert imports_of(file) - {part} <= ALLOWED[part]
+
+
+def test_import_is_quiet():
+    """No thread, no file of ours, no optional package, no framework."""
+    code = """
+import sys, threading, centtrack
+optional = {"pyarrow", "deltalake", "duckdb", "ibis", "typer", "rich", "apachelogs", "starlette", "httpx", "geoip2"}
+assert not optional & set(sys.modules), optional & set(sys.modules)
+assert threading.active_count() == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
