@@ -14,6 +14,7 @@ from pathlib import Path
 
 TARGET = Path(__file__).parent.parent / "src/centtrack/capture/data/sources.json"
 KINDS = {"search": "search", "social": "social", "email": "email", "unknown": "external", "referral": "external"}
+MISSING = {"search": {"ya.ru", "yandex.kz", "yandex.uz"}}  # what the list lacks and our users have
 
 
 def main(package: Path) -> None:
@@ -25,6 +26,8 @@ def main(package: Path) -> None:
         if kind := KINDS.get(about["medium"]):
             host, _, path = entry.removeprefix("www.").partition("/")
             hosts[kind].add(f"{host}/{path.split('/')[0]}" if path else host)
+    for kind, missing in MISSING.items():
+        hosts[kind] |= missing
     # `google.com/products` says nothing that `google.com` doesn't.
     for kind, known in hosts.items():
         hosts[kind] = {entry for entry in known if "/" not in entry or entry.split("/")[0] not in known}

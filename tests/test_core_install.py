@@ -20,7 +20,7 @@ async def app(scope, receive, send):
 async def main():
     wrapped = centtrack.TelemetryMiddleware(app, sink="jsonl:events.jsonl", policy="privacy.toml", journal="journal.db")
     assert wrapped.problem is None, wrapped.problem
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "client": ("203.0.113.9", 1)}
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": ("203.0.113.9", 1)}
     async def nothing(*_): return {}
     await wrapped(scope, nothing, nothing)
     await wrapped.aclose()

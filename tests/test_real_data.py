@@ -136,7 +136,7 @@ def test_no_place_finer_than_a_city(tmp_path):
 
 
 def _finer_than_a_city(record):
-    """Texts of a record that must not be stored: districts, coordinates, postal codes of five digits and more, zones."""
+    """Texts of a record that must not be stored: districts, coordinates, time zones."""
     district = re.search(r"\((.{6,})\)", record.get("city", ""))
     yield from [f"({district[1]})"] if district else []
     for key in ("latitude", "longitude"):

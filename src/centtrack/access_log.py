@@ -43,10 +43,7 @@ def read_line(line: bytes) -> Observation:
     parts = (entry.request_line or "").split(" ")
     if len(parts) not in {2, 3} or parts[0] not in _METHODS:
         raise LineError("no HTTP request in it")
-    try:
-        target = urlsplit(parts[1])
-    except ValueError:
-        raise LineError("the request's target is no URL") from None
+    path, query = _split_target(parts[1])
     headers = getattr(entry, "headers_in", {})
     return Observation(
         protocol="http",
@@ -55,12 +52,24 @@ def read_line(line: bytes) -> Observation:
             (name, headers[key].encode("latin-1", "replace")) for key, name in _HEADERS.items() if headers.get(key)
         ],
         time=entry.request_time.timestamp(),
-        path=unquote(target.path, errors="replace"),
-        query=target.query.encode("latin-1", "replace"),
+        path=unquote(path, errors="replace"),
+        query=query.encode("latin-1", "replace"),
         method=parts[0],
         status=entry.final_status,
         response_bytes=entry.bytes_sent or 0,
     )
+
+
+def _split_target(target: str) -> tuple[str, str]:
+    """Path and query of a request's target (RFC 9112, 3.2); a path may begin with two slashes."""
+    if not target.startswith("/"):
+        try:
+            parts = urlsplit(target)
+        except ValueError:
+            raise LineError("the request's target is no URL") from None
+        return parts.path, parts.query
+    path, _, query = target.partition("#")[0].partition("?")
+    return path, query
 
 
 def _parse(line: str) -> LogEntry:

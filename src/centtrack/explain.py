@@ -99,7 +99,10 @@ def read_curl(line: str, peer: str | None) -> Observation:
     Raises:
         ConfigurationError: if there is no URL in it, or an option that isn't known.
     """
-    words = iter(shlex.split(line.replace("\\\n", " ")))
+    try:
+        words = iter(shlex.split(line.replace("\\\n", " ")))
+    except ValueError as error:
+        raise ConfigurationError(f"the curl command can't be read: {error}: is a quote missing?") from None
     method, url, headers = "", "", []
     for word in words:
         option, joined, value = word.partition("=") if word.startswith("--") else (word, "", "")

@@ -63,8 +63,9 @@ def test_gzip_is_the_same_log(cli, log, count, tmp_path):
 
 
 def test_standard_input(cli, log, count, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.FileIO(log))))
-    assert cli("import", "-", "--sink", "delta:lake", *CENT).code == 0
+    with log.open("rb") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        assert cli("import", "-", "--sink", "delta:lake", *CENT).code == 0
     assert count() == 3
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from ua_parser import Domain, PartialResult, load_builtins
@@ -110,8 +111,9 @@ def read_agent(text: str) -> Agent:
 
 
 def _version(part: UserAgent | OS | None) -> tuple[str, ...]:
+    """Major, minor and patch, up to the first that isn't a short number."""
     numbers = (part.major, part.minor, part.patch) if part else ()
-    return tuple(number for number in numbers if number and number.isdigit() and len(number) <= 4)
+    return tuple(takewhile(lambda number: number is not None and number.isdigit() and len(number) <= 4, numbers))
 
 
 def _device_class(rated: _Classified) -> str:

@@ -43,8 +43,7 @@ def reduce_campaign(query: bytes, source_kind: str, level: Campaign, *, scrub_uu
         return CampaignFields(channel)
 
     def value(key: str) -> str | None:
-        text = fields.get(key, "")[:_MAX_VALUE]
-        return scrub(text, uuids=scrub_uuids) or None
+        return scrub(fields.get(key, ""), uuids=scrub_uuids, limit=_MAX_VALUE) or None
 
     if level is Campaign.SOURCE:
         return CampaignFields(channel, value("utm_source"), value("utm_medium"))

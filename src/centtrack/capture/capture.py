@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -13,14 +14,17 @@ from centtrack.capture.clock import reduce_duration, reduce_time
 from centtrack.capture.cookies import reduce_cookies
 from centtrack.capture.custom import check_custom
 from centtrack.capture.geo import GeoDatabases
-from centtrack.capture.headers import Headers, clean, read_headers
+from centtrack.capture.headers import MAX_TEXT, MAX_USER_AGENT, Headers, read_headers
 from centtrack.capture.observation import Observation, RawHeaders
-from centtrack.capture.page import read_kind, reduce_size
+from centtrack.capture.page import read_kind, reduce_method, reduce_size
 from centtrack.capture.reducer import Reducer, Whereabouts, nowhere
+from centtrack.capture.referrer import MAX_REFERRER, read_host
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.event import Event
 from centtrack.policy.levels import Geo, Ip
 from centtrack.policy.policy import PrivacyPolicy
+
+logger = logging.getLogger(__name__)
 
 ANALYTICS = "analytics"
 
@@ -51,7 +55,7 @@ class Capture:
             language=document.geo.language,
         )
         self.consent = ConsentReader(document.consent)
-        self._sites = {name.removeprefix("www."): name for name in document.controller.site}
+        self._sites = {name.lower().removeprefix("www."): name for name in document.controller.site}
         self._main_site = next(iter(document.controller.site), None)
         own_hosts = frozenset(self._sites)
         self._reducers = {tier: Reducer(limits, document, self.geo, own_hosts) for tier, limits in tiers.items()}
@@ -60,6 +64,7 @@ class Capture:
         self._excluded_paths = document.exclude.paths
         self._excluded_methods = frozenset(method.upper() for method in document.exclude.methods)
         self._drops_bots = document.bots.record == "drop"
+        self._warned = False
 
     def warm(self) -> None:
         """Build engines and open databases, in the process that will use them. Takes up to a second."""
@@ -93,17 +98,16 @@ class Capture:
         reducer = self._reducers[consented := consent.allows(ANALYTICS)]
         if self._waived and (limits := self.policy.limits(consented=consented)) != reducer.limits:
             reducer.limits = limits  # the waiver has run out since
-            reducer.forget()
         return reducer
 
     def _event(self, seen: Observation, headers: Headers, consent: Consent, reducer: Reducer) -> Event | Excluded:
         limits = reducer.limits
-        software, bot = reducer.software(_first(headers, b"user-agent"))
+        software, bot = reducer.software(_first(headers, b"user-agent", MAX_USER_AGENT))
         if bot.bot and self._drops_bots:
             return Excluded("bot")
-        host = _host(headers)
-        referrer, source_kind = reducer.origin(_first(headers, b"referer"), host)
-        campaign = reducer.campaign(seen.query, source_kind)
+        host = read_host(_first(headers, b"host", 256))
+        referrer, source_kind = reducer.origin(_first(headers, b"referer", MAX_REFERRER), host)
+        campaign = reducer.campaign(seen.query[: MAX_TEXT + 1], source_kind)
         page = reducer.page(seen)
         network, place = self._whereabouts(seen, headers, reducer)
         return Event(
@@ -112,7 +116,7 @@ class Capture:
             time=reduce_time(seen.time, limits.time),
             time_precision=limits.time.label,
             site=self._sites.get(host or "", self._main_site),
-            method=clean(seen.method, 16) if seen.method else None,
+            method=reduce_method(seen.method),
             status=seen.status,
             duration_ms=reduce_duration(seen.duration_s, limits.duration),
             response_bytes=reduce_size(seen.response_bytes, limits.page),
@@ -142,8 +146,8 @@ class Capture:
             bot=bot.bot,
             bot_reason=bot.bot_reason,
             bot_name=bot.bot_name,
-            language=reducer.language(_first(headers, b"accept-language")),
-            consent=consent.labels,
+            language=reducer.language(_first(headers, b"accept-language", 256)),
+            consent=dict(consent.labels),
             consent_source=consent.source,
             gpc=has_signal(headers, b"sec-gpc"),
             cookies=reduce_cookies(headers.get(b"cookie", ()), self._registry, limits.cookies),
@@ -152,19 +156,20 @@ class Capture:
         )
 
     def _whereabouts(self, seen: Observation, headers: Headers, reducer: Reducer) -> Whereabouts:
+        if not self.proxies and not self._warned and (b"x-forwarded-for" in headers or b"forwarded" in headers):
+            self._warned = True
+            logger.warning(
+                "forwarding headers arrive, but no proxy is trusted, so the peer counts as the client; "
+                "if a proxy stands in front, name it in trusted_proxies"
+            )
         address = self.proxies.resolve(seen.peer, headers).address
         return nowhere() if address is None else reducer.whereabouts(address)
 
 
-def _first(headers: Headers, name: bytes) -> bytes:
+def _first(headers: Headers, name: bytes, limit: int) -> bytes:
+    """The first line of a header, cut: what is remembered of it must be bounded."""
     lines = headers.get(name)
-    return lines[0] if lines else b""
-
-
-def _host(headers: Headers) -> str | None:
-    """The Host header's name, without port and `www.`. It tells internal referrers and picks among known sites."""
-    host = clean(_first(headers, b"host").decode("latin-1"), 255)
-    return host.rsplit(":", 1)[0].lower().removeprefix("www.") if host else None
+    return lines[0][:limit] if lines else b""
 
 
 def has_signal(headers: Headers, name: bytes) -> bool:

@@ -77,10 +77,13 @@ class TrustedProxies:
     def _by_hops(self, peer: Address | None, entries: Sequence[str]) -> Client:
         if len(entries) < self.hops:
             return Client(peer, f"the peer: {self.header} has {len(entries)} of {self.hops} hops")
-        believed = read_address(entries[-self.hops])
-        if believed is None:
-            return Client(peer, f"the peer: hop {self.hops} of {self.header} is not an address")
-        return Client(believed, f"hop {self.hops} from the right in {self.header}")
+        believed = Client(peer, f"the peer: the first entry from the right in {self.header} is not an address")
+        for position, entry in enumerate(reversed(entries[-self.hops :]), start=1):
+            address = read_address(entry)
+            if address is None:
+                break  # what stands left of a malformed entry can't be believed
+            believed = Client(address, f"hop {position} of {self.hops} from the right in {self.header}")
+        return believed
 
     def _by_networks(self, peer: Address | None, entries: Sequence[str]) -> Client:
         believed = Client(peer, "the peer: a trusted proxy, whose first entry is not an address")
@@ -102,12 +105,14 @@ def _read_hops(hops: int) -> int:
 
 def _read_network(entry: str) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(entry, strict=False)
+        network = ip_network(entry, strict=False)
     except ValueError:
         raise ConfigurationError(
             f'trusted_proxies: {entry!r} is no network; allowed are networks ("10.0.0.0/8"), addresses, "unix", '
             "or a number of proxies"
         ) from None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return ip_network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
 
 
 def split_list(value: str) -> list[str]:
@@ -121,32 +126,26 @@ _FORWARDED_PART = re.compile(r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]
 def split_forwarded(value: str) -> list[str]:
     """The `for` of each element of a Forwarded header (RFC 7239, 4), left to right.
 
-    An element without one, or with a broken one, gives an empty entry; after text that is not of the header's form
-    nothing can be told apart, so all that stood before it is dropped.
+    An element without one gives an empty entry. Where text is not of the header's form, all that stood before is
+    dropped, and reading goes on behind the next comma: proxies append on the right, so that is the nearer ones' part.
     """
     entries: list[str] = []
     current, position = "", 0
     while position < len(value):
         part = _FORWARDED_PART.match(value, position)
-        if part is None:
-            return [*_after_damage(value, position)]
-        if part[1].lower() == "for":
+        separator = value[part.end() : part.end() + 1] if part else "damaged"
+        if part and part[1].lower() == "for":
             current = _unquoted(part[2])
-        position = part.end()
-        separator = value[position : position + 1]
-        if separator in {",", ""}:
+        if part and separator == ";":
+            position = part.end() + 1
+        elif part and separator in {",", ""}:
             entries.append(current)
-            current = ""
-        elif separator != ";":
-            return [*_after_damage(value, position)]
-        position += 1
+            current, position = "", part.end() + 1
+        else:
+            entries, current = [""], ""
+            comma = value.find(",", position)
+            position = comma + 1 if comma >= 0 else len(value)
     return entries
-
-
-def _after_damage(value: str, position: int) -> list[str]:
-    """What follows the next comma: proxies append on the right, so that part was written by the nearer ones."""
-    comma = value.find(",", position)
-    return ["", *split_forwarded(value[comma + 1 :])] if comma >= 0 else [""]
 
 
 def _unquoted(token: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from centtrack.policy.model import CustomEvent as Declared
 from centtrack.policy.model import nearest
 
-_TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float), "boolean": (bool,)}
+_TOO_LARGE = 2**63
+_TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float)}
 
 
 class CustomEvent(NamedTuple):
@@ -37,4 +38,6 @@ def check_custom(declared: Sequence[Declared], name: str, props: Mapping[str, ob
 def _fits(value: object, allowed: str | tuple[str, ...]) -> bool:
     if isinstance(allowed, tuple):
         return value in allowed
-    return isinstance(value, _TYPES[allowed]) and (allowed == "boolean" or not isinstance(value, bool))
+    if isinstance(value, bool) or allowed == "boolean":
+        return isinstance(value, bool) and allowed == "boolean"
+    return isinstance(value, _TYPES[allowed]) and abs(value) < _TOO_LARGE  # NaN is not smaller either

@@ -34,9 +34,11 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """Text cut to a length, with control characters, line breaks and lone surrogates replaced by U+FFFD."""
+    """Text cut to a length in bytes, with control characters, line breaks and lone surrogates replaced by U+FFFD."""
     text = text[:limit]
-    return text if text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
+    if not text.isprintable():
+        text = _UNPRINTABLE.sub("\ufffd", text)
+    return text if text.isascii() else text.encode()[:limit].decode(errors="ignore")
 
 
 def read_text(headers: Headers, name: bytes, limit: int = MAX_TEXT) -> str | None:
@@ -46,6 +48,12 @@ def read_text(headers: Headers, name: bytes, limit: int = MAX_TEXT) -> str | Non
 
 
 def read_joined(headers: Headers, name: bytes, limit: int = MAX_FORWARDED) -> str:
-    """All lines of a list header, joined in order (RFC 9110, 5.3)."""
-    lines = headers.get(name)
-    return clean(b",".join(lines)[:limit].decode("latin-1"), limit) if lines else ""
+    """All lines of a list header, joined in order (RFC 9110, 5.3).
+
+    Of one that is too long the right end is kept, from the next whole entry on: proxies append there, and whoever
+    sent the left end could otherwise push out what they wrote.
+    """
+    joined = b",".join(headers.get(name, ()))
+    if len(joined) > limit:
+        joined = joined[-limit:].partition(b",")[2]
+    return joined.decode("latin-1")

@@ -18,25 +18,27 @@ _IPV4_WITH_PORT = re.compile(r"^(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}$")
 
 @lru_cache(maxsize=8_192)
 def read_address(text: str) -> Address | None:
-    """The address in a text, without port, brackets and zone; None if there is none.
-
-    An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) comes out as the IPv4 address: as IPv6 its /48 would hold
-    more of it than its level allows.
-    """
+    """The address in a text, without port, brackets and zone, an IPv4-mapped one as IPv4; None if there is none."""
     text = text.strip(" \t")
     if match := _BRACKETED.match(text) or _IPV4_WITH_PORT.match(text):
         text = match[1]
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return None
-    return _unmapped(address) if isinstance(address, IPv6Address) else address
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-def _unmapped(address: IPv6Address) -> Address:
+def embedded_address(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one of NAT64 or 6to4, else the address itself.
+
+    As IPv6, the /48 of a 6to4 address would hold the whole IPv4 address, which is finer than any level but `full`.
+    """
+    if isinstance(address, IPv4Address):
+        return address
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+    return address.sixtofour or address
 
 
 @lru_cache(maxsize=8_192)

@@ -14,6 +14,10 @@ from centtrack.capture.scrub import scrub
 from centtrack.event import Kind
 from centtrack.policy.levels import Page
 
+# RFC 9110 and RFC 5789; what else is sent could say anything. OpenTelemetry's name for the rest.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+_OTHER_METHOD = "_OTHER"
+
 _DOCUMENT_DESTINATIONS = {"document", "iframe", "frame", "embed", "object", "fencedframe"}
 _MAX_QUERY_FIELDS = 100
 
@@ -79,23 +83,37 @@ def _guessed_type(seen: Observation) -> str:
 def reduce_page(seen: Observation, level: Page, query_keys: Collection[str], *, scrub_uuids: bool) -> PageFields:
     """Route, path and query as the level allows; no route known means None, never the path."""
     route = clean(seen.route) if seen.route is not None and level >= Page.ROUTE else None
-    path = scrub(clean(seen.path), uuids=scrub_uuids) if level >= Page.PATH else None
+    path = scrub(seen.path, uuids=scrub_uuids) if level >= Page.PATH else None
     query = reduce_query(seen.query, query_keys, scrub_uuids=scrub_uuids) if level >= Page.QUERY else None
     return PageFields(route, path, query)
 
 
 def reduce_query(query: bytes, keys: Collection[str], *, scrub_uuids: bool) -> str | None:
-    """The listed keys with scrubbed values; None if none of them is there."""
-    kept = [(key, scrub(value, uuids=scrub_uuids)) for key, value in parse_query(query) if key in keys]
-    return urlencode(kept) if kept else None
+    """The listed keys with scrubbed values, as many as fit; None if none of them is there.
+
+    UTM keys follow the limit `campaign`, so they never stand here.
+    """
+    kept = ""
+    for key, value in parse_query(query):
+        if key in keys and not key.startswith("utm_"):
+            longer = f"{kept}&{urlencode({key: scrub(value, uuids=scrub_uuids)})}"
+            kept = longer if len(longer) <= MAX_TEXT else kept
+    return kept.removeprefix("&") or None
 
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:
-    """Keys and values of a query, decoded and cleaned."""
+    """Keys and values of a query, decoded but not cleaned: `scrub` does that. One that is cut loses its last pair."""
     text = query[:MAX_TEXT].decode("latin-1")
+    if len(query) > MAX_TEXT:
+        text = text.rpartition("&")[0]
     if text.count("&") >= _MAX_QUERY_FIELDS:
         text = "&".join(text.split("&", _MAX_QUERY_FIELDS)[:_MAX_QUERY_FIELDS])
-    return [(clean(key), clean(value)) for key, value in parse_qsl(text, keep_blank_values=True, errors="replace")]
+    return parse_qsl(text, keep_blank_values=True, errors="replace")
+
+
+def reduce_method(method: str | None) -> str | None:
+    """A method of HTTP, or `_OTHER`."""
+    return method if method is None or method in _METHODS else _OTHER_METHOD
 
 
 def reduce_size(size: int | None, level: Page) -> int | None:

@@ -40,15 +40,15 @@ def read_place(record: Mapping[str, Any], language: str = "en") -> Place:
 
 
 def _read_nested(record: Mapping[str, Any], language: str) -> Place:
-    country_code = _text(record.get("country", {}).get("iso_code"))
+    country_code = _text(_part(record.get("country")).get("iso_code"))
     subdivisions = record.get("subdivisions")
-    region = subdivisions[0] if isinstance(subdivisions, list) and subdivisions else {}
+    region = _part(subdivisions[0] if isinstance(subdivisions, list) and subdivisions else None)
     code = _text(region.get("iso_code"))
     return Place(
         country_code,
         f"{country_code}-{code}" if country_code and code else None,
         _name(region, language),
-        cut_district(_name(record.get("city", {}), language)),
+        cut_district(_name(_part(record.get("city")), language)),
     )
 
 
@@ -62,8 +62,13 @@ def _read_flat(record: Mapping[str, Any]) -> Place:
 
 
 def _name(part: Mapping[str, Any], language: str) -> str | None:
-    names = part.get("names") or {}
+    names = _part(part.get("names"))
     return _text(names.get(language)) or _text(names.get("en"))
+
+
+def _part(value: object) -> Mapping[str, Any]:
+    """A part of a record, or an empty one if it isn't of the schema's form."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: object) -> str | None:

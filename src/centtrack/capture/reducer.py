@@ -16,12 +16,12 @@ from centtrack.capture.campaign import CampaignFields, reduce_campaign
 from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import MAX_USER_AGENT, clean
 from centtrack.capture.language import reduce_language
-from centtrack.capture.network import reduce_address
+from centtrack.capture.network import embedded_address, reduce_address
 from centtrack.capture.observation import Observation
 from centtrack.capture.page import PageFields, reduce_page
 from centtrack.capture.place import PlaceFields, reduce_place
-from centtrack.capture.referrer import ReferrerFields, read_source, reduce_referrer
-from centtrack.policy.levels import Browser, Geo
+from centtrack.capture.referrer import MAX_REFERRER, ReferrerFields, read_source, reduce_referrer
+from centtrack.policy.levels import Browser, Geo, Ip
 from centtrack.policy.model import Document, Limits
 
 _CACHED = 4_096
@@ -71,7 +71,8 @@ class Reducer:
         self.software = lru_cache(_CACHED)(self._software)
         self.origin = lru_cache(_CACHED)(self._origin)
         self.language = lru_cache(_CACHED)(self._language)
-        self.whereabouts = lru_cache(_CACHED)(self._whereabouts)
+        # A full address is under a waiver, which may run out at any time: nothing of it is remembered.
+        self.whereabouts = self._whereabouts if limits.ip is Ip.FULL else lru_cache(_CACHED)(self._whereabouts)
         self.campaign = lru_cache(_CACHED)(self._campaign)
 
     def _software(self, user_agent: bytes) -> Software:
@@ -84,7 +85,7 @@ class Reducer:
 
     def _origin(self, referrer: bytes, host: str | None) -> Origin:
         own_hosts = self._own_hosts | {host} if host else self._own_hosts
-        source = read_source(clean(referrer.decode("latin-1")), own_hosts)
+        source = read_source(clean(referrer.decode("latin-1"), MAX_REFERRER), own_hosts)
         limits = self.limits
         fields = reduce_referrer(source, limits.referrer, limits.page, scrub_uuids=self._scrub_uuids)
         return Origin(fields, source.kind)
@@ -93,6 +94,7 @@ class Reducer:
         return reduce_language(clean(accept_language.decode("latin-1"), 256), self.limits.language)
 
     def _whereabouts(self, address: IPv4Address | IPv6Address) -> Whereabouts:
+        address = embedded_address(address)
         place = PlaceFields() if self.limits.geo is Geo.NONE else reduce_place(
             self._geo.look_up(address), self.limits.geo
         )  # fmt: skip
@@ -104,10 +106,6 @@ class Reducer:
     def page(self, seen: Observation) -> PageFields:
         """Route, path and query."""
         return reduce_page(seen, self.limits.page, self._query_keys, scrub_uuids=self._scrub_uuids)
-
-    def forget(self) -> None:
-        """Empty the caches of what depends on the geo databases and on today's waiver."""
-        self.whereabouts.cache_clear()
 
 
 def nowhere() -> Whereabouts:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from centtrack.capture.headers import clean
 from centtrack.capture.scrub import scrub
 from centtrack.policy.levels import Page, Referrer
+
+MAX_REFERRER = 4_096  # bytes that are looked at; what is kept is cut to 2 KB after scrubbing
+
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_-]{1,63})*\.[a-z][a-z0-9-]{1,62}")
 
 
 class ReferrerFields(NamedTuple):
@@ -49,7 +53,7 @@ def read_source(referrer: str | None, own_hosts: Collection[str]) -> Source:
         return Source("none")
     try:
         parts = urlsplit(referrer)
-        host = (parts.hostname or "").removeprefix("www.").rstrip(".")
+        host = _normal(parts.hostname)
     except ValueError:
         return Source("external")
     if not host:
@@ -57,6 +61,27 @@ def read_source(referrer: str | None, own_hosts: Collection[str]) -> Source:
     if host in own_hosts:
         return Source("internal", host, parts.path)
     return Source(_kind_of_host(host, parts), host, parts.path)
+
+
+@lru_cache(maxsize=1_024)
+def read_host(header: bytes) -> str | None:
+    """The name in a Host header (RFC 9110, 7.2), without port and `www.`.
+
+    It tells internal referrers and picks among the policy's sites; it is never recorded.
+    """
+    try:
+        return _normal(urlsplit(b"//" + header).hostname.decode("latin-1")) or None if header else None
+    except (ValueError, AttributeError):
+        return None
+
+
+def _normal(host: str | None) -> str:
+    return (host or "").lower().rstrip(".").removeprefix("www.")
+
+
+def _public_name(host: str | None) -> str | None:
+    """A host's name, if it is one: not an address, nor text that holds personal data."""
+    return host if host and _HOST_NAME.fullmatch(host) and scrub(host) == host else None
 
 
 def _kind_of_host(host: str, parts: SplitResult) -> str:
@@ -81,7 +106,7 @@ def reduce_referrer(source: Source, level: Referrer, page: Page, *, scrub_uuids:
     if level is Referrer.NONE:
         return ReferrerFields(None, None, None)
     kind = "external" if source.kind == "email" else source.kind
-    domain = clean(source.domain) if source.domain and level >= Referrer.DOMAIN else None
+    domain = _public_name(source.domain) if level >= Referrer.DOMAIN else None
     allowed = level >= Referrer.PATH and (kind != "internal" or page >= Page.PATH)
-    path = scrub(clean(source.path), uuids=scrub_uuids) if allowed and source.path else None
+    path = scrub(source.path, uuids=scrub_uuids) if allowed and source.path else None
     return ReferrerFields(kind, domain, path)

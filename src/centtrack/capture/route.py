@@ -32,13 +32,12 @@ def _read_route(scope: Mapping[str, Any], path: str, root_path: str, app: object
     template = _effective_template(scope) or _template(route)
     if template is None:
         return None
-    prefix = ""
-    if scope.get("root_path", "") != root_path:
-        found = _mount_prefix(app, {"type": scope["type"], "path": path, "root_path": root_path, "headers": []}, route)
-        if found is None:
-            return None
-        prefix = found
-    return prefix + template if prefix + template else "/"
+    reached = scope.get("root_path", "")
+    start = getattr(app, "root_path", "") or root_path  # FastAPI(root_path=…) sets its own
+    if reached in {root_path, start}:
+        return template or "/"
+    prefix = _mount_prefix(app, {**scope, "path": path, "root_path": start}, route, reached)
+    return None if prefix is None else prefix + template or "/"
 
 
 def _template(route: object) -> str | None:
@@ -56,26 +55,36 @@ def _effective_template(scope: Mapping[str, Any]) -> str | None:
     return _template(context) if context is not None else None
 
 
-def _mount_prefix(app: object, scope: MutableMapping[str, Any], leaf: object) -> str | None:
-    """The templates of the mounts that led to the route, joined. `root_path` would hold their actual values."""
+def _mount_prefix(app: object, scope: MutableMapping[str, Any], leaf: object, reached: str) -> str | None:
+    """The templates of the mounts that led to the route, joined. `root_path` would hold their actual values.
+
+    Args:
+        app: where to begin.
+        scope: as it was before the app ran.
+        leaf: the route that was read; if it is a mount itself, its template isn't a prefix.
+        reached: the root path after the app ran. None is returned unless the walk arrives just there.
+    """
     prefix = ""
     for _ in range(_MAX_MOUNTS):
+        if scope["root_path"] == reached:
+            return prefix
         mount, child_scope = _matching_mount(app, scope)
         if mount is None:
-            return prefix
-        if mount is leaf:
-            return prefix  # its own template is the one that was read
-        prefix += mount.path
+            return None
         scope.update(child_scope)
-        app = mount.app
+        if mount is not leaf:
+            prefix += getattr(mount, "path", "")  # a Host has none
+        app = getattr(mount, "app", None)
     return None
 
 
 def _matching_mount(app: object, scope: MutableMapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    while not hasattr(app, "routes") and hasattr(app, "app"):
+        app = app.app  # middleware between
     for route in getattr(app, "routes", ()):
         if not hasattr(route, "matches"):
             continue
         match, child_scope = route.matches(scope)
         if match.name == "FULL":
-            return (route, child_scope) if "root_path" in child_scope else (None, {})
+            return route, child_scope
     return None, {}

@@ -10,36 +10,46 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import unquote
 
+from centtrack.capture.headers import MAX_TEXT, clean
 from centtrack.policy.identifiers import has_valid_check_digit, is_iin
 
 _DECODINGS = 2
+_LOOKED_AT = 2 * MAX_TEXT
+_SHORTEST = 6
 
 _EMAIL = re.compile(r"[^\s/?&=;,:<>\"'()@]{1,64}@[^\s/?&=;,:<>\"'()@]{1,190}\.[^\W\d_]{2,24}")
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _HEX = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{24,}(?![0-9A-Za-z])")
-_NUMBER = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d[\d \-().]{5,30}\d(?![0-9A-Za-z])")
+_NUMBER = re.compile(r"(?<!\d)\+?\(?\d[\d \-().]{5,30}\d(?!\d)")
 _TOKEN = re.compile(r"(?<![0-9A-Za-z_-])[0-9A-Za-z_-]{20,}={0,2}(?![0-9A-Za-z_-])")
 _SEPARATORS = re.compile(r"\D")
 
 
 @lru_cache(maxsize=4_096)
-def scrub(text: str, *, uuids: bool = True) -> str:
-    """The text, percent-decoded up to twice, with e-mails, phones, cards, tokens, IINs and long ids replaced.
+def scrub(text: str, *, uuids: bool = True, limit: int = MAX_TEXT) -> str:
+    """The text, percent-decoded up to twice, with e-mails, phones, cards, tokens, IINs and long ids replaced; clean.
 
     Args:
         text: a path, a value of a query, a path of a referrer.
         uuids: whether UUIDs go too.
+        limit: bytes that are kept. The cut is made after scrubbing, so that half an e-mail can't pass.
     """
+    if len(text) > _LOOKED_AT:
+        text = _last_whole_part(text[:_LOOKED_AT])
     for _ in range(_DECODINGS):
         if "%" not in text:
             break
         text = unquote(text, errors="replace")
-    if len(text) < 6:
-        return text
-    for pattern, replace in _WITH_UUIDS if uuids else _WITHOUT_UUIDS:
-        text = pattern.sub(replace, text)
-    return text
+    if len(text) >= _SHORTEST:
+        for pattern, replace in _WITH_UUIDS if uuids else _WITHOUT_UUIDS:
+            text = pattern.sub(replace, text)
+    return clean(text, limit)
+
+
+def _last_whole_part(text: str) -> str:
+    """A text that was cut, without the part that the cut went through."""
+    return text[: max(text.rfind(separator) for separator in "/&=?") + 1]
 
 
 def _number(match: re.Match[str]) -> str:

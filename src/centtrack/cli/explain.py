@@ -57,7 +57,8 @@ def _read(path: Path) -> str:
 
 
 def _print_json(explanation: Explanation) -> None:
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(explanation._asdict()), indent=2) + b"\n")
+    data = {**explanation._asdict(), "limits": [row._asdict() for row in explanation.limits]}
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n")
 
 
 def _print(explanation: Explanation, capture: Capture) -> None:

@@ -49,7 +49,7 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _print_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([_safe_cell(value) for value in row] for row in rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -28,27 +28,37 @@ def read_document(text: str, source: str) -> Document:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PolicyError(source, [Problem(syntax_error_line(error), "", f"not valid TOML: {error}")]) from None
+        raise PolicyError(source, [Problem(syntax_error_line(error, text), "", f"not valid TOML: {error}")]) from None
     lines = key_lines(text)
-    problems: list[Problem] = []
+    problems: dict[str, Problem] = {}
     while True:
         try:
             document = Document.model_validate(values)
         except ValidationError as error:
             details = error.errors()
-            problems += [_problem(detail, lines) for detail in details if not problems or detail["type"] == "rule"]
+            first_look = not problems
+            for detail in details:
+                if first_look or (detail["type"] == "rule" and not _follows(detail, problems)):
+                    problem = _problem(detail, values, lines)
+                    problems.setdefault(problem.key, problem)  # of a union's branches, the first
             # Rules that look at several keys run only once each key is right: take the wrong ones out, and look again.
-            if not _without(values, {_faulty(detail) for detail in details}):
-                raise PolicyError(source, problems) from None
+            if not _without(values, {_faulty(detail, values) for detail in details}):
+                raise PolicyError(source, list(problems.values())) from None
         else:
             if problems:
-                raise PolicyError(source, problems)
+                raise PolicyError(source, list(problems.values()))
             return document
 
 
-def _faulty(detail: ErrorDetails) -> Key:
+def _follows(detail: ErrorDetails, problems: Iterable[str]) -> bool:
+    """Whether a broken rule only follows from a mistake that is known already."""
+    cause = detail.get("ctx", {}).get("unless")
+    return cause is not None and any(key.startswith(cause) for key in problems)
+
+
+def _faulty(detail: ErrorDetails, values: dict[str, Any]) -> Key:
     """What to take out: the key, or the whole table if the key is missing."""
-    location = _location(detail)
+    location = _location(detail, values)
     return location[:-1] if detail["type"] == "missing" else location
 
 
@@ -65,24 +75,29 @@ def _without(values: dict[str, Any], locations: set[Key]) -> bool:
     return True
 
 
-def _problem(detail: ErrorDetails, lines: dict[Key, int]) -> Problem:
-    location = _location(detail)
+def _problem(detail: ErrorDetails, values: dict[str, Any], lines: dict[Key, int]) -> Problem:
+    location = _location(detail, values)
     return Problem(_line_of(location, lines), _dotted(location), _message(detail, location))
 
 
-def _location(detail: ErrorDetails) -> Key:
-    """Where the mistake stands; a rule over a whole table says which key of it is meant."""
+def _location(detail: ErrorDetails, values: dict[str, Any]) -> Key:
+    """Where the mistake stands; a rule over a whole table says which key of it is meant.
+
+    Pydantic adds parts for the branch of a union or a dictionary's key: what the file doesn't have is one of these,
+    but for the last part, if that is missing.
+    """
+    location: list[str | int] = []
+    holder: Any = values
+    for part in detail["loc"]:
+        try:
+            holder = holder[part]
+            location.append(part)
+        except (LookupError, TypeError):
+            if detail["type"] == "missing" and part == detail["loc"][-1]:
+                location.append(part)
     at = str(detail.get("ctx", {}).get("at", ""))
-    within = tuple(int(part) if part.isdigit() else part for part in at.split(".")) if at else ()
-    return _readable(detail["loc"]) + within
-
-
-def _readable(location: Key) -> Key:
-    """Without what pydantic adds for the branch of a union or a dictionary's key."""
-    return tuple(part for part in location if isinstance(part, int) or not _PYDANTIC_MARK.intersection(part))
-
-
-_PYDANTIC_MARK = frozenset("[]()")
+    location += [int(part) if part.isdigit() else part for part in at.split(".")] if at else []
+    return tuple(location)
 
 
 def _line_of(location: Key, lines: dict[Key, int]) -> int | None:

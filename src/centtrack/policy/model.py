@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from centtrack.policy import levels
@@ -21,6 +21,7 @@ MAX_PROPERTIES = 32
 Category = Literal["necessary", "preferences", "analytics", "marketing"]
 Purpose = Literal["analytics", "security", "preferences", "marketing", "statistics"]
 Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+Date = Annotated[dt.date, Field(strict=True)]
 Text = str | dict[Literal["en", "ru", "kk"], str]
 
 
@@ -125,7 +126,7 @@ class Waiver(Section):
 
     reason: Annotated[str, Field(min_length=1)]
     by: Annotated[str, Field(min_length=1)]
-    until: dt.date
+    until: Date
 
 
 class Waivers(Section):
@@ -138,7 +139,7 @@ class Geo(Section):
     """Where places come from."""
 
     databases: tuple[Path, ...] = ()
-    min_population: Annotated[int, Field(ge=0)] = 15_000
+    min_population: Annotated[int, Field(strict=True, ge=0)] = 15_000
     language: Literal["en", "ru", "kk"] = "en"
 
 
@@ -146,7 +147,7 @@ class PageRules(Section):
     """What of a URL is kept where the level `query` or `path` allows it."""
 
     query_keys: tuple[str, ...] = ()
-    scrub_uuids: bool = True
+    scrub_uuids: StrictBool = True
 
 
 class Cookie(Section):
@@ -157,16 +158,16 @@ class Cookie(Section):
     domain: str | None = None
     path: str = "/"
     purpose: Text = ""
-    lifetime: Annotated[int, Field(ge=0, le=MAX_COOKIE_DAYS)] = 0
+    lifetime: Annotated[int, Field(strict=True, ge=0, le=MAX_COOKIE_DAYS)] = 0
 
 
 class ConsentRules(Section):
     """How a choice is asked for, and which signals count."""
 
     mode: Literal["opt_in", "implied"] = "opt_in"
-    days: Annotated[int, Field(ge=1, le=MAX_CONSENT_DAYS)] = MAX_CONSENT_DAYS
+    days: Annotated[int, Field(strict=True, ge=1, le=MAX_CONSENT_DAYS)] = MAX_CONSENT_DAYS
     gpc: tuple[Category, ...] = ("marketing",)
-    dnt: bool = False
+    dnt: StrictBool = False
     gate: Literal["observe", "declared", "enforce"] = "observe"
 
 
@@ -176,8 +177,8 @@ class SinkRules(Section):
     name: Annotated[str, Field(min_length=1)]
     party: Literal["first", "third"] = "first"
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
-    purposes: tuple[Purpose, ...] = ("analytics",)
-    retention: Annotated[int, Field(ge=1)] | None = None
+    purposes: Annotated[tuple[Purpose, ...], Field(min_length=1)] = ("analytics",)
+    retention: Annotated[int, Field(strict=True, ge=1)] | None = None
 
 
 class CustomEvent(Section):
@@ -192,7 +193,7 @@ class CustomEvent(Section):
 class Disclosure(Section):
     """Reports show no group of fewer than `k` visitors or views."""
 
-    k: Annotated[int, Field(ge=1)] = 10
+    k: Annotated[int, Field(strict=True, ge=1)] = 10
 
 
 class Exclude(Section):
@@ -212,7 +213,7 @@ class Document(Section):
     """The whole file."""
 
     version: Annotated[str, Field(min_length=1)] = "1"
-    effective: dt.date | None = None
+    effective: Date | None = None
     release: Literal["bucket", "at_once"] = "bucket"
     controller: Controller = Controller()
     limits: Tiers = Tiers()
@@ -245,7 +246,7 @@ class Document(Section):
                 raise PydanticCustomError(
                     "rule",
                     '"full" needs a waiver: a table [waiver.ip] with reason, by and until',
-                    {"at": f"limits.{tier}.ip"},
+                    {"at": f"limits.{tier}.ip", "unless": "waiver"},
                 )
         return self
 

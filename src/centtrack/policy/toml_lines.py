@@ -28,12 +28,13 @@ def key_lines(text: str) -> dict[Key, int]:
     counts: dict[Key, int] = {}
     table: Key = ()
     open_value = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if open_value:
             open_value = _still_open(f"{open_value}\n{line}")
         elif header := _HEADER.match(line):
             table = _table(header, counts)
             found.setdefault(table, number)
+            found.setdefault(tuple(part for part in table if isinstance(part, str)), number)
         elif assignment := _ASSIGNMENT.match(line):
             found[(*table, *_parts(assignment[1]))] = number
             open_value = _still_open(line)
@@ -62,7 +63,7 @@ def _still_open(assignment: str) -> str:
     return ""
 
 
-def syntax_error_line(error: tomllib.TOMLDecodeError) -> int | None:
-    """The line a syntax error names."""
+def syntax_error_line(error: tomllib.TOMLDecodeError, text: str) -> int:
+    """The line a syntax error names; the last one if the text ends too early."""
     match = _SYNTAX_ERROR_LINE.search(str(error))
-    return int(match[1]) if match else None
+    return int(match[1]) if match else text.rstrip("\n").count("\n") + 1
