@@ -72,7 +72,7 @@ class LogFile:
     def __init__(self, path: str) -> None:
         self.name = "standard input" if path == "-" else path
         try:
-            self._raw: BinaryIO = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115 - see __exit__
+            self._raw: BinaryIO = _open_stdin() if path == "-" else Path(path).open("rb")  # noqa: SIM115 - see __exit__
         except OSError as error:
             raise LogFileError(f"can't read {path}: {error.strerror}") from None
         self.size = os.fstat(self._raw.fileno()).st_size if path != "-" else 0
@@ -120,8 +120,13 @@ class LogFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._raw is not sys.stdin.buffer:
-            self._raw.close()
+        self._stream.close()
+        self._raw.close()
+
+
+def _open_stdin() -> BinaryIO:
+    """Standard input once more, so that closing it leaves the process's own open."""
+    return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
 
 
 class LogImport:

@@ -112,8 +112,8 @@ def read_agent(text: str) -> Agent:
 
 def _version(part: UserAgent | OS | None) -> tuple[str, ...]:
     """Major, minor and patch, up to the first that isn't a short number."""
-    numbers = (part.major, part.minor, part.patch) if part else ()
-    return tuple(takewhile(lambda number: number is not None and number.isdigit() and len(number) <= 4, numbers))
+    numbers = (part.major or "", part.minor or "", part.patch or "") if part else ()
+    return tuple(takewhile(lambda number: number.isdigit() and len(number) <= 4, numbers))
 
 
 def _device_class(rated: _Classified) -> str:

@@ -14,8 +14,8 @@ from centtrack.capture.clock import reduce_duration, reduce_time
 from centtrack.capture.cookies import reduce_cookies
 from centtrack.capture.custom import check_custom
 from centtrack.capture.geo import GeoDatabases
-from centtrack.capture.headers import MAX_TEXT, MAX_USER_AGENT, Headers, read_headers
-from centtrack.capture.observation import Observation, RawHeaders
+from centtrack.capture.headers import MAX_USER_AGENT, Headers, read_headers
+from centtrack.capture.observation import Observation, RawHeaders, coerced
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
 from centtrack.capture.reducer import Reducer, Whereabouts, nowhere
 from centtrack.capture.referrer import MAX_REFERRER, read_host
@@ -74,6 +74,12 @@ class Capture:
 
     def capture(self, seen: Observation) -> Event | Excluded:
         """The event of an observation, or the reason why there is none."""
+        try:
+            return self._capture(seen)
+        except (AttributeError, TypeError):
+            return self._capture(coerced(seen))  # a server got a type of the scope wrong
+
+    def _capture(self, seen: Observation) -> Event | Excluded:
         if seen.method in self._excluded_methods or self._is_excluded(seen.path):
             return Excluded("excluded")
         headers = read_headers(seen.headers)
@@ -107,7 +113,7 @@ class Capture:
             return Excluded("bot")
         host = read_host(_first(headers, b"host", 256))
         referrer, source_kind = reducer.origin(_first(headers, b"referer", MAX_REFERRER), host)
-        campaign = reducer.campaign(seen.query[: MAX_TEXT + 1], source_kind)
+        campaign = reducer.campaign(seen.query, source_kind)
         page = reducer.page(seen)
         network, place = self._whereabouts(seen, headers, reducer)
         return Event(

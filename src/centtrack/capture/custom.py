@@ -9,7 +9,6 @@ from centtrack.policy.model import CustomEvent as Declared
 from centtrack.policy.model import nearest
 
 _TOO_LARGE = 2**63
-_TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float)}
 
 
 class CustomEvent(NamedTuple):
@@ -40,4 +39,6 @@ def _fits(value: object, allowed: str | tuple[str, ...]) -> bool:
         return value in allowed
     if isinstance(value, bool) or allowed == "boolean":
         return isinstance(value, bool) and allowed == "boolean"
-    return isinstance(value, _TYPES[allowed]) and abs(value) < _TOO_LARGE  # NaN is not smaller either
+    if not isinstance(value, (int, float)) or (allowed == "integer" and not isinstance(value, int)):
+        return False
+    return abs(value) < _TOO_LARGE  # NaN is not smaller either

@@ -44,5 +44,6 @@ def embedded_address(address: Address) -> Address:
 @lru_cache(maxsize=8_192)
 def reduce_address(address: Address, level: Ip) -> str | None:
     """The network that the level allows, in CIDR notation: `203.0.113.0/24`."""
+    address = embedded_address(address)
     prefix = _PREFIX[address.version].get(level)
     return None if prefix is None else str(ip_network((address, prefix), strict=False))

@@ -43,3 +43,33 @@ class Observation(msgspec.Struct, gc=False):
     def __repr__(self) -> str:
         """Without contents: a log line or a traceback must not show them."""
         return "<Observation>"
+
+
+def coerced(seen: Observation) -> Observation:
+    """An observation of what isn't of the types that ASGI asks for, with each value made to be."""
+    headers = seen.headers if isinstance(seen.headers, (list, tuple)) else []
+    status = str(seen.status)
+    return Observation(
+        protocol=seen.protocol,
+        peer=_text(seen.peer) if seen.peer else None,
+        headers=[(_bytes(pair[0]), _bytes(pair[1])) for pair in headers if len(pair) == 2],
+        time=seen.time,
+        path=_text(seen.path),
+        query=_bytes(seen.query),
+        route=seen.route if isinstance(seen.route, str) else None,
+        method=_text(seen.method) if seen.method else None,
+        status=int(status) if status.isdigit() else None,
+        content_type=_text(seen.content_type) if seen.content_type else None,
+        response_bytes=seen.response_bytes,
+        duration_s=seen.duration_s,
+    )
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode("latin-1", "replace")
+    return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else b""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else _bytes(value).decode("latin-1")

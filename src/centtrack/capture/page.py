@@ -19,7 +19,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _OTHER_METHOD = "_OTHER"
 
 _DOCUMENT_DESTINATIONS = {"document", "iframe", "frame", "embed", "object", "fencedframe"}
+_MAX_QUERY = 8_192  # bytes that are looked at
 _MAX_QUERY_FIELDS = 100
+_MAX_QUERY_VALUE = 512  # bytes of one value that are kept
 
 
 class PageFields(NamedTuple):
@@ -96,15 +98,15 @@ def reduce_query(query: bytes, keys: Collection[str], *, scrub_uuids: bool) -> s
     kept = ""
     for key, value in parse_query(query):
         if key in keys and not key.startswith("utm_"):
-            longer = f"{kept}&{urlencode({key: scrub(value, uuids=scrub_uuids)})}"
+            longer = f"{kept}&{urlencode({key: scrub(value, uuids=scrub_uuids, limit=_MAX_QUERY_VALUE)})}"
             kept = longer if len(longer) <= MAX_TEXT else kept
     return kept.removeprefix("&") or None
 
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """Keys and values of a query, decoded but not cleaned: `scrub` does that. One that is cut loses its last pair."""
-    text = query[:MAX_TEXT].decode("latin-1")
-    if len(query) > MAX_TEXT:
+    text = query[:_MAX_QUERY].decode("latin-1")
+    if len(query) > _MAX_QUERY and "&" in text:
         text = text.rpartition("&")[0]
     if text.count("&") >= _MAX_QUERY_FIELDS:
         text = "&".join(text.split("&", _MAX_QUERY_FIELDS)[:_MAX_QUERY_FIELDS])

@@ -73,7 +73,6 @@ class Reducer:
         self.language = lru_cache(_CACHED)(self._language)
         # A full address is under a waiver, which may run out at any time: nothing of it is remembered.
         self.whereabouts = self._whereabouts if limits.ip is Ip.FULL else lru_cache(_CACHED)(self._whereabouts)
-        self.campaign = lru_cache(_CACHED)(self._campaign)
 
     def _software(self, user_agent: bytes) -> Software:
         text = clean(user_agent[:MAX_USER_AGENT].decode("latin-1"), MAX_USER_AGENT)
@@ -94,13 +93,13 @@ class Reducer:
         return reduce_language(clean(accept_language.decode("latin-1"), 256), self.limits.language)
 
     def _whereabouts(self, address: IPv4Address | IPv6Address) -> Whereabouts:
-        address = embedded_address(address)
         place = PlaceFields() if self.limits.geo is Geo.NONE else reduce_place(
-            self._geo.look_up(address), self.limits.geo
+            self._geo.look_up(embedded_address(address)), self.limits.geo
         )  # fmt: skip
         return Whereabouts(reduce_address(address, self.limits.ip), place)
 
-    def _campaign(self, query: bytes, source_kind: str) -> CampaignFields:
+    def campaign(self, query: bytes, source_kind: str) -> CampaignFields:
+        """Channel and UTM values."""
         return reduce_campaign(query, source_kind, self.limits.campaign, scrub_uuids=self._scrub_uuids)
 
     def page(self, seen: Observation) -> PageFields:

@@ -70,8 +70,8 @@ def read_host(header: bytes) -> str | None:
     It tells internal referrers and picks among the policy's sites; it is never recorded.
     """
     try:
-        return _normal(urlsplit(b"//" + header).hostname.decode("latin-1")) or None if header else None
-    except (ValueError, AttributeError):
+        return _normal(urlsplit("//" + header.decode("latin-1")).hostname) or None
+    except ValueError:
         return None
 
 

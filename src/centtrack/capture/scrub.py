@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import zip_longest
 from urllib.parse import unquote
 
 from centtrack.capture.headers import MAX_TEXT, clean
@@ -22,6 +23,7 @@ _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _HEX = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{24,}(?![0-9A-Za-z])")
 _NUMBER = re.compile(r"(?<!\d)\+?\(?\d[\d \-().]{5,30}\d(?!\d)")
+_BASE64 = re.compile(r"(?<![0-9A-Za-z+/])[0-9A-Za-z+/]{16,}={1,2}(?![0-9A-Za-z=])")
 _TOKEN = re.compile(r"(?<![0-9A-Za-z_-])[0-9A-Za-z_-]{20,}={0,2}(?![0-9A-Za-z_-])")
 _SEPARATORS = re.compile(r"\D")
 
@@ -42,9 +44,20 @@ def scrub(text: str, *, uuids: bool = True, limit: int = MAX_TEXT) -> str:
             break
         text = unquote(text, errors="replace")
     if len(text) >= _SHORTEST:
-        for pattern, replace in _WITH_UUIDS if uuids else _WITHOUT_UUIDS:
-            text = pattern.sub(replace, text)
+        text = _scrub(_UUID.sub("[uuid]", text)) if uuids else _scrub_between_uuids(text)
     return clean(text, limit)
+
+
+def _scrub(text: str) -> str:
+    for pattern, replace in _PATTERNS:
+        text = pattern.sub(replace, text)
+    return text
+
+
+def _scrub_between_uuids(text: str) -> str:
+    kept = _UUID.findall(text)
+    between = map(_scrub, _UUID.split(text))
+    return "".join(part for pair in zip_longest(between, kept, fillvalue="") for part in pair)
 
 
 def _last_whole_part(text: str) -> str:
@@ -89,12 +102,19 @@ def _token(match: re.Match[str]) -> str:
     return "[token]" if mixed or max(map(len, re.split(r"[-_]", found))) >= 30 else found
 
 
+def _base64(match: re.Match[str]) -> str:
+    """Padded base64 has both cases and a length of fours (RFC 4648, 4)."""
+    found = match[0].lstrip("/")
+    whole = len(found) % 4 == 0 and any(map(str.isupper, found)) and any(map(str.islower, found))
+    return match[0][: -len(found)] + "[token]" if whole else match[0]
+
+
 _Replacement = str | Callable[[re.Match[str]], str]
-_WITHOUT_UUIDS: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
+_PATTERNS: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (_EMAIL, "[email]"),
     (_JWT, "[jwt]"),
+    (_BASE64, _base64),
     (_HEX, "[hex]"),
     (_NUMBER, _number),
     (_TOKEN, _token),
 )
-_WITH_UUIDS = ((_UUID, "[uuid]"), *_WITHOUT_UUIDS)

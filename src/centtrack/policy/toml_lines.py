@@ -28,7 +28,7 @@ def key_lines(text: str) -> dict[Key, int]:
     counts: dict[Key, int] = {}
     table: Key = ()
     open_value = ""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if open_value:
             open_value = _still_open(f"{open_value}\n{line}")
         elif header := _HEADER.match(line):
