@@ -182,7 +182,7 @@ WORDS = st.text(string.ascii_letters, min_size=1, max_size=10)
 @st.composite
 def alike(draw, *, strict):
     """An observation that differs from its like only below the limits of `strict` or of `cent`."""
-    word, number = draw(WORDS), draw(SMALL)
+    word, number = f"w{draw(WORDS)}", draw(SMALL)  # not a word that means something, such as gclid
     headers = [
         ("host", "shop.example"),
         ("user-agent", AGENT.format(number, draw(SMALL))),
@@ -213,7 +213,7 @@ def alike(draw, *, strict):
 def test_requests_that_differ_below_the_limits_give_the_same_event(capture_of, profile, data):
     pair = [data.draw(alike(strict=profile == "strict")) for _ in range(2)]
     one, two = (msgspec.structs.replace(capture_of(profile).capture(seen), event_id="") for seen in pair)
-    assert one == two
+    assert msgspec.structs.asdict(one) == msgspec.structs.asdict(two)
 
 
 # canaries

@@ -1,0 +1,194 @@
+"""The pipeline: started late, closed in time, and what lies between."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import msgspec
+import pytest
+
+from centtrack import PrivacyPolicy
+from centtrack.capture.capture import Capture
+from centtrack.capture.observation import Observation
+from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal import Journal
+from centtrack.delivery.pipeline import Pipeline
+from centtrack.errors import RetryLater
+from centtrack.sinks.jsonl import JsonLinesSink
+from centtrack.testing import MemorySink, make_event
+from processes import run_python
+from waiting import eventually
+
+AT_ONCE, BY_HOUR = "cent", "strict"  # profiles
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    """Make a pipeline: `pipeline(*sinks, profile=…)`."""
+    made = []
+
+    def make(*sinks, profile=AT_ONCE, journal=tmp_path / "journal.db"):
+        made.append(Pipeline(Capture(PrivacyPolicy.profile(profile)), sinks, journal))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def visit(pipeline, count=1, **seen):
+    for _ in range(count):
+        defaults = {"time": time.time(), "method": "GET", "status": 200}
+        pipeline.observe(Observation("http", "127.0.0.1", [], **{**defaults, **seen}))
+
+
+def threads():
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("centtrack-"))
+
+
+def test_nothing_runs_before_the_first_use(pipeline, tmp_path):
+    one = pipeline(MemorySink())
+    assert (threads(), list(tmp_path.iterdir())) == ([], [])
+    visit(one)
+    assert threads() == ["centtrack-deliver-memory:", "centtrack-recorder"]
+
+
+def test_starting_at_once_from_many_threads_starts_once(pipeline):
+    one = pipeline(MemorySink())
+    starters = [threading.Thread(target=one.start) for _ in range(8)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert threads() == ["centtrack-deliver-memory:", "centtrack-recorder"]
+
+
+def test_closing_delivers_everything_and_ends_the_threads(pipeline, tmp_path):
+    sink = MemorySink()
+    one = pipeline(sink)
+    visit(one, 2_000)
+    one.close()
+    assert len(sink.events) == 2_000
+    assert threads() == []
+    counts = read_counts(tmp_path / "journal.db")
+    assert [(worker.state, worker.offered, worker.accepted) for worker in counts.workers] == [("ended", 2_000, 2_000)]
+    assert counts.closes
+
+
+def test_the_engines_are_not_waited_for(pipeline):
+    """The first observations are captured in the recorder's thread: none is lost."""
+    sink = MemorySink()
+    one = pipeline(sink)
+    visit(one, 100)
+    eventually(lambda: one.recorder.is_warm)
+    visit(one, 100)
+    assert one.flush(30)
+    assert len(sink.wait(200, 30)) == 200
+
+
+def test_what_a_failing_sink_did_not_take_stays_for_the_next_start(pipeline):
+    class Down(MemorySink):
+        def write(self, events):
+            raise RetryLater("down")
+
+    one = pipeline(Down())
+    one.start()
+    visit(one, 10)
+    assert one.flush(30)
+    one._deliverers[0]._deadline = 0
+    one.close()
+    sink = MemorySink()
+    pipeline(sink).start()
+    assert len(sink.wait(10, 30)) == 10
+
+
+def test_a_storing_sink_waits_for_the_bucket_and_says_so(pipeline, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    one = pipeline(JsonLinesSink(f"jsonl:{tmp_path}/events.jsonl"), profile=BY_HOUR)
+    visit(one, 5)
+    one.close()
+    counts = read_counts(tmp_path / "journal.db")
+    assert (counts.held, [sink.pending for sink in counts.sinks], counts.closes) == (5, [5], True)
+    assert not (tmp_path / "events.jsonl").exists()
+    assert "events are released every 60 minutes" in caplog.text
+
+
+def test_a_sink_that_keeps_nothing_needs_no_bucket(pipeline):
+    sink = MemorySink()
+    visit(pipeline(sink, profile=BY_HOUR))
+    [event] = sink.wait(1, 30)
+    assert event.time_precision == "hour"
+    assert (event.time.minute, event.time.second) == (0, 0)
+
+
+@pytest.mark.parametrize("profile", [AT_ONCE, BY_HOUR])
+def test_events_that_an_earlier_start_held_are_released(pipeline, tmp_path, profile):
+    """Also if the policy, or the sinks, need no buckets any more."""
+    journal = Journal(tmp_path / "journal.db")
+    journal.open()
+    journal.register("memory:")
+    event = make_event()
+    journal.append([], worker="w", counts={("accepted", ""): 1}, held=[(1, event.event_id, msgspec.json.encode(event))])
+    journal.close()
+    sink = MemorySink()
+    sink.stores = True
+    pipeline(sink, profile=profile).start()
+    assert sink.wait(1, 10) == [event]
+
+
+def test_two_pipelines_share_a_journal(pipeline, tmp_path):
+    """Two mounted apps in one process: what is offered to either is delivered once."""
+    sink = MemorySink()
+    one, two = pipeline(sink), pipeline(sink)
+    for _ in range(50):
+        visit(one)
+        visit(two)
+    one.close()
+    two.close()
+    assert len(sink.events) == 100
+    counts = read_counts(tmp_path / "journal.db")
+    assert sorted(worker.accepted for worker in counts.workers) == [50, 50]
+    assert counts.closes
+
+
+def test_a_custom_event_that_is_refused_is_said_once(pipeline, caplog):
+    one = pipeline(MemorySink())
+    for _ in range(3):
+        one.refuse("undeclared", 'custom event "a" is not declared')
+    one.refuse("undeclared", 'custom event "b" is not declared')
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ['custom event "a" is not declared', 'custom event "b" is not declared']
+
+
+EXIT = """
+import os, sys
+from pathlib import Path
+from centtrack import PrivacyPolicy
+from centtrack.capture.capture import Capture
+from centtrack.capture.observation import Observation
+from centtrack.delivery.pipeline import Pipeline
+from centtrack.sinks import open_sink
+
+folder, ending = Path(sys.argv[1]), sys.argv[2]
+pipeline = Pipeline(Capture(PrivacyPolicy.profile("cent")), [open_sink(f"jsonl:{folder}/events.jsonl")],
+                    folder / "journal.db")
+for _ in range(100):
+    pipeline.observe(Observation("http", None, [], 1.7e9, path="/", method="GET", status=200))
+if ending == "exit":
+    sys.exit(0)
+assert pipeline.flush(30)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(("ending", "state"), [("exit", "ended"), ("_exit", "killed")])
+def test_a_process_that_ends_without_closing(tmp_path, pipeline, ending, state):
+    """An exit hook delivers; where none runs, the next start does."""
+    run_python(EXIT, tmp_path, ending)
+    file = tmp_path / "events.jsonl"
+    if ending == "_exit":
+        pipeline(JsonLinesSink(f"jsonl:{file}")).start()
+    eventually(lambda: file.exists() and len(file.read_bytes().splitlines()) == 100)
+    assert read_counts(tmp_path / "journal.db").workers[0].state == state

@@ -1,0 +1,289 @@
+"""The recorder: never waits, counts exactly, commits soon."""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+
+import pytest
+
+from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal import VERSION, Journal
+from centtrack.delivery.locks import FileLock
+from centtrack.delivery.recorder import MAX_QUEUED, Recorder
+from centtrack.testing import make_event
+from processes import run_python
+
+DEADLINE_S = 30
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def recorder(path):
+    """Start a recorder: `recorder(**options)`."""
+    made = []
+
+    def make(**options):
+        made.append(Recorder(path, **options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close(DEADLINE_S)
+
+
+def stored(path):
+    """How many events the journal holds, counted row by row."""
+    journal = Journal(path)
+    journal.open_existing()
+    try:
+        rows = journal.database.execute("select events from batch").fetchall()
+        return sum(len(row[0].split(b"\n")) for row in rows)
+    finally:
+        journal.close()
+
+
+def test_what_was_offered_is_accepted(recorder, path):
+    one = recorder()
+    for _ in range(1_000):
+        one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    [worker] = read_counts(path).workers
+    assert (worker.offered, worker.accepted, worker.dropped, worker.state) == (1_000, 1_000, {}, "running")
+    assert stored(path) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("item", "accepted", "dropped"),
+    [
+        (make_event(), 1, {}),
+        (make_event, 1, {}),  # made in the recorder's thread
+        ("excluded", 0, {"excluded": 1}),
+        (lambda: "bot", 0, {"bot": 1}),
+        (lambda: 1 / 0, 0, {"capture_failed": 1}),
+        (make_event(path="\ud800"), 0, {"capture_failed": 1}),  # a lone surrogate is no Unicode text
+        (make_event(props={"n": 10**30}), 0, {"capture_failed": 1}),
+    ],
+    ids=["event", "work", "reason", "work without event", "failing work", "lone surrogate", "number too large"],
+)
+def test_what_becomes_of_an_offer(recorder, path, item, accepted, dropped):
+    one = recorder()
+    for offered in (make_event(), item, make_event()):
+        one.offer(offered)
+    assert one.close(DEADLINE_S)
+    [worker] = read_counts(path).workers
+    assert (worker.offered, worker.accepted, worker.dropped) == (3, 2 + accepted, dropped)
+    assert stored(path) == 2 + accepted
+
+
+def test_a_full_queue_drops_and_counts_exactly(recorder, path):
+    one = recorder()
+    one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    offered = 2 * MAX_QUEUED
+    with FileLock(path.with_suffix(".lock")):  # another process is at the journal, and stays
+        for _ in range(offered):
+            one.offer(make_event())
+    assert one.close(DEADLINE_S)
+    [worker] = read_counts(path).workers
+    assert set(worker.dropped) == {"queue_full"}
+    assert MAX_QUEUED < worker.accepted < offered
+    assert worker.offered == offered + 1 == worker.accepted + worker.dropped["queue_full"]
+    assert stored(path) == worker.accepted
+
+
+def test_counts_of_many_threads_are_exact(recorder, path):
+    one = recorder()
+    threads = [threading.Thread(target=lambda: [one.offer(make_event()) for _ in range(500)]) for _ in range(4)]
+    threads += [threading.Thread(target=lambda: [one.offer("excluded") for _ in range(500)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert one.close(DEADLINE_S)
+    [worker] = read_counts(path).workers
+    assert (worker.offered, worker.accepted, worker.dropped) == (4_000, 2_000, {"excluded": 2_000})
+
+
+def test_flush_says_when_it_took_too_long(recorder, path):
+    one = recorder()
+    assert one.flush(DEADLINE_S)
+    with FileLock(path.with_suffix(".lock")):
+        one.offer(make_event())
+        assert not one.flush(0.05)
+    assert one.flush(DEADLINE_S)
+    assert stored(path) == 1
+
+
+def test_a_clean_end_is_noted(recorder, path):
+    one = recorder()
+    one.offer(make_event())
+    assert one.close(DEADLINE_S)
+    assert [(worker.name, worker.state) for worker in read_counts(path).workers] == [(one.worker, "ended")]
+
+
+def test_an_offer_while_closing_does_not_keep_the_thread(path):
+    """A request may be in the middle of recording when another thread closes."""
+    late = collections.deque([make_event(), make_event()])
+    closing = threading.Event()
+
+    def offer_one_more():
+        closing.wait(DEADLINE_S)
+        if late:
+            one.offer(late.pop())
+
+    one = Recorder(path, on_commit=offer_one_more)
+    one.start()
+    one.offer(make_event())
+    closer = threading.Thread(target=lambda: results.append(one.close(5)))
+    results = []
+    closer.start()
+    time.sleep(0.1)  # gives `close` the time to ask for its flush; without it the test passes, but tests less
+    closing.set()
+    closer.join(DEADLINE_S)
+    assert results == [True]
+    [worker] = read_counts(path).workers
+    assert (worker.state, worker.offered, worker.accepted) == ("ended", 3, 3)
+
+
+def test_an_offer_after_closing_is_not_lost_silently(path):
+    """A request that took hold of the recorder before it closed."""
+    one = Recorder(path)
+    one.start()
+    assert one.close(DEADLINE_S)
+    one.offer(make_event())
+    [worker] = read_counts(path).workers
+    assert (worker.offered, sum(worker.dropped.values())) == (1, 1) or worker.state != "ended"
+
+
+def test_events_wait_until_the_journal_can_be_written(tmp_path, caplog):
+    folder = tmp_path / "state"
+    folder.write_text("a file where the folder should be")
+    one = Recorder(folder / "journal.db")
+    one.start()
+    one.offer(make_event())
+    assert not one.flush(0.2)
+    folder.unlink()
+    assert one.close(DEADLINE_S)
+    assert stored(folder / "journal.db") == 1
+    assert len([record for record in caplog.records if "journal" in record.getMessage()]) == 1
+
+
+def test_closing_does_not_wait_for_a_journal_that_cannot_be_written(tmp_path):
+    (tmp_path / "state").write_text("a file where the folder should be")
+    one = Recorder(tmp_path / "state" / "journal.db")
+    one.start()
+    one.offer(make_event())
+    one.close(DEADLINE_S)
+    assert one.flush(0) is False
+
+
+def test_a_journal_that_is_deleted_meanwhile_is_made_anew(recorder, path):
+    """Commits into a file that nobody can open any more would be lost (reference/mechanisms.md)."""
+    one = recorder()
+    one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    for file in path.parent.glob("journal*"):
+        file.unlink()
+    one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    assert stored(path) == 1
+
+
+def test_a_journal_of_a_newer_version_is_kept_and_said(path, caplog):
+    journal = Journal(path)
+    journal.open()
+    journal.database.pragma("user_version", VERSION + 1)
+    journal.close()
+    before = path.read_bytes()
+    one = Recorder(path)
+    one.start()
+    one.offer(make_event())
+    one.close(DEADLINE_S)
+    assert path.read_bytes() == before
+    assert [record.levelname for record in caplog.records if "update centtrack" in record.getMessage()] == ["ERROR"]
+
+
+def test_events_are_held_for_the_end_of_their_bucket(recorder, path):
+    one = recorder(bucket_s=3_600)
+    begin = time.time()
+    for _ in range(10):
+        one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    counts = read_counts(path)
+    assert counts.held == 10
+    assert counts.held_until % 3_600 == 0
+    assert begin < counts.held_until <= time.time() + 3_600
+    assert stored_rows(path) == 0
+
+
+def stored_rows(path):
+    journal = Journal(path)
+    journal.open_existing()
+    try:
+        return journal.database.execute("select count(*) from batch").get
+    finally:
+        journal.close()
+
+
+def test_a_failing_warm_up_does_not_stop_it(recorder, path):
+    one = recorder(warm=lambda: 1 / 0)
+    one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    assert one.is_warm
+    assert stored(path) == 1
+
+
+FORK = """
+import os, sys, warnings
+from pathlib import Path
+from centtrack import PrivacyPolicy
+from centtrack.capture.capture import Capture
+from centtrack.capture.observation import Observation
+from centtrack.delivery.pipeline import Pipeline
+from centtrack.sinks import open_sink
+
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 says that this process has threads
+folder = Path(sys.argv[1])
+pipeline = Pipeline(Capture(PrivacyPolicy.profile("cent")), [open_sink(f"jsonl:{folder}/events.jsonl")],
+                    folder / "journal.db")
+
+def record(count):
+    for _ in range(count):
+        pipeline.observe(Observation("http", None, [], 1.7e9, path=f"/{os.getpid()}", method="GET", status=200))
+
+record(50)
+assert pipeline.flush(20)
+children = []
+for _ in range(3):
+    record(10)
+    if (child := os.fork()) == 0:
+        try:
+            record(100)
+            pipeline.close()
+        finally:
+            os._exit(0)
+    children.append(child)
+for child in children:
+    assert os.waitpid(child, 0)[1] == 0
+record(20)
+pipeline.close()
+"""
+
+
+def test_a_forked_child_records_too(tmp_path):
+    """Nothing hangs, and what the parent had queued is delivered once."""
+    run_python(FORK, tmp_path)
+    counts = read_counts(tmp_path / "journal.db")
+    assert sorted(worker.accepted for worker in counts.workers) == [100, 100, 100, 100]
+    assert {worker.state for worker in counts.workers} == {"ended"}
+    assert counts.closes
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    ids = {line.split('"event_id":"')[1][:36] for line in lines}
+    assert len(lines) == len(ids) == 400
