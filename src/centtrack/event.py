@@ -18,7 +18,7 @@ def _says(description: str, limit: str | None = None, data: DataClass = "anonymo
     return Meta(description=description, extra={"limit": limit, "class": data})
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of one request, after reduction to the limits of the policy.
 
     A column is None where a limit, or the request, leaves nothing. There is no column for anything finer than a

@@ -56,7 +56,7 @@ class Explanation(NamedTuple):
 
 def explain(capture: Capture, seen: Observation) -> Explanation:
     """Explain one request under a policy."""
-    client = capture.proxies.resolve(seen.peer, read_headers(seen.headers))
+    client = capture.proxies.resolve(seen.peer, capture.proxies.read_chain(read_headers(seen.headers)))
     consent = capture.consent_of(seen.headers)
     consented = consent.allows(ANALYTICS)
     event = capture.capture(seen)

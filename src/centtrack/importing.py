@@ -23,7 +23,7 @@ import msgspec
 
 from centtrack.access_log import LineError, read_line
 from centtrack.capture.capture import Capture
-from centtrack.delivery.journal import ImportProgress, Journal
+from centtrack.delivery.journal import Encoded, ImportProgress, Journal
 from centtrack.errors import CenttrackError
 from centtrack.event import Event
 
@@ -181,9 +181,9 @@ class LogImport:
                 return known
         return ImportProgress(_digest(self.log.head), len(self.log.head), 0, 0, 0)
 
-    def _commit(self, lines: list[bytes], done: ImportProgress) -> None:
+    def _commit(self, chunk: list[bytes], done: ImportProgress) -> None:
         events: list[Event] = []
-        for line in lines:
+        for line in chunk:
             self.summary.lines += 1
             made = self._make(line)
             if isinstance(made, Event):
@@ -192,14 +192,12 @@ class LogImport:
                 self.summary.reasons[made] += 1
                 self.summary.rejected += 1
         self.summary.events += len(events)
-        encoded = [self._encoder.encode(event) for event in events]
+        held = [(0, event.event_id, self._encoder.encode(event)) for event in events] if self._holds else []
+        lines = b"" if self._holds else self._encoder.encode_lines(events).rstrip(b"\n")
         self._journal.append(
-            [] if self._holds else encoded,
+            Encoded(len(events), lines, held),
             worker=self._worker,
-            counts=self._counts(len(lines), len(events)),
-            held=[(0, event.event_id, data) for event, data in zip(events, encoded, strict=True)]
-            if self._holds
-            else (),
+            counts=self._counts(len(chunk), len(events)),
             progress=done._replace(
                 lines=self.summary.lines, events=self.summary.events, rejected=self.summary.rejected
             ),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 import stat
+import tempfile
+from pathlib import Path
 
 import apsw
 import pytest
@@ -18,6 +21,11 @@ from centtrack.errors import JournalError
 from processes import append_batches
 
 ACCEPTED = ("accepted", "")
+
+
+def counts_of(events):
+    """What a recorder counts of events that are accepted."""
+    return {("offered", ""): events, ACCEPTED: events}
 
 
 @pytest.fixture
@@ -41,7 +49,7 @@ def opened(path):
 
 
 def append(journal, *events, worker="w"):
-    journal.append(events, worker=worker, counts={ACCEPTED: len(events)})
+    journal.append(events, worker=worker, counts=counts_of(len(events)))
 
 
 def batch(journal, sink, most=100):
@@ -68,8 +76,6 @@ def rows(journal):
 
 
 def test_its_folder_and_files_are_the_owners_only(tmp_path):
-    import os
-
     before = os.umask(0)
     try:
         journal = Journal(tmp_path / "state" / "journal.db")
@@ -292,7 +298,7 @@ def hold(journal, release_at, *ids):
     journal.append(
         [],
         worker="w",
-        counts={ACCEPTED: len(ids)},
+        counts=counts_of(len(ids)),
         held=[(release_at, event_id, event_id.encode()) for event_id in ids],
     )
 
@@ -347,7 +353,7 @@ def test_delivered_events_are_gone_from_the_disk(opened, path, count, is_held):
         journal.append(
             [] if is_held else [secret],
             worker="w",
-            counts={ACCEPTED: 1},
+            counts=counts_of(1),
             held=[(3_600, str(number), secret)] if is_held else (),
         )
     journal.release(3_600)
@@ -427,9 +433,6 @@ class JournalModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        import tempfile
-        from pathlib import Path
-
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "journal.db"
         self.journal = Journal(self.path)

@@ -100,7 +100,7 @@ def test_a_program_that_was_started_does_not_keep_it(path):
             [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
         )
     with child:
-        assert mine.acquire(blocking=False)
+        assert eventually(lambda: mine.acquire(blocking=False))
         child.communicate(b"")
     mine.release()
 

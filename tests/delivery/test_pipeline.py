@@ -44,18 +44,21 @@ def visit(pipeline, count=1, **seen):
         pipeline.observe(Observation("http", "127.0.0.1", [], **{**defaults, **seen}))
 
 
+@pytest.fixture
 def threads():
-    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("centtrack-"))
+    """Names of the threads that were started since the test began."""
+    before = set(threading.enumerate())
+    return lambda: sorted(thread.name for thread in threading.enumerate() if thread not in before)
 
 
-def test_nothing_runs_before_the_first_use(pipeline, tmp_path):
+def test_nothing_runs_before_the_first_use(pipeline, threads, tmp_path):
     one = pipeline(MemorySink())
     assert (threads(), list(tmp_path.iterdir())) == ([], [])
     visit(one)
     assert threads() == ["centtrack-deliver-memory:", "centtrack-recorder"]
 
 
-def test_starting_at_once_from_many_threads_starts_once(pipeline):
+def test_starting_at_once_from_many_threads_starts_once(pipeline, threads):
     one = pipeline(MemorySink())
     starters = [threading.Thread(target=one.start) for _ in range(8)]
     for starter in starters:
@@ -65,7 +68,7 @@ def test_starting_at_once_from_many_threads_starts_once(pipeline):
     assert threads() == ["centtrack-deliver-memory:", "centtrack-recorder"]
 
 
-def test_closing_delivers_everything_and_ends_the_threads(pipeline, tmp_path):
+def test_closing_delivers_everything_and_ends_the_threads(pipeline, threads, tmp_path):
     sink = MemorySink()
     one = pipeline(sink)
     visit(one, 2_000)

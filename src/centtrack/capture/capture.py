@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -11,13 +10,14 @@ from typing import NamedTuple
 from centtrack.capture import bots, browser
 from centtrack.capture.client import TrustedProxies
 from centtrack.capture.clock import reduce_duration, reduce_time
-from centtrack.capture.cookies import reduce_cookies
+from centtrack.capture.cookies import CookieRegistry
 from centtrack.capture.custom import check_custom
+from centtrack.capture.event_ids import random_id
 from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import MAX_USER_AGENT, Headers, read_headers
 from centtrack.capture.observation import Observation, RawHeaders, coerced
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
-from centtrack.capture.reducer import Reducer, Whereabouts, nowhere
+from centtrack.capture.reducer import Reducer, Whereabouts
 from centtrack.capture.referrer import MAX_REFERRER, read_host
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.event import Event
@@ -58,9 +58,11 @@ class Capture:
         self._sites = {name.lower().removeprefix("www."): name for name in document.controller.site}
         self._main_site = next(iter(document.controller.site), None)
         own_hosts = frozenset(self._sites)
-        self._reducers = {tier: Reducer(limits, document, self.geo, own_hosts) for tier, limits in tiers.items()}
+        self._reducers = {
+            tier: Reducer(limits, document, self.geo, self.proxies, own_hosts) for tier, limits in tiers.items()
+        }
         self._waived = any(limits.ip is Ip.FULL for limits in tiers.values())
-        self._registry = document.cookies
+        self._cookies = CookieRegistry(document.cookies)
         self._excluded_paths = document.exclude.paths
         self._excluded_methods = frozenset(method.upper() for method in document.exclude.methods)
         self._drops_bots = document.bots.record == "drop"
@@ -80,7 +82,7 @@ class Capture:
             return self._capture(coerced(seen))  # a server got a type of the scope wrong
 
     def _capture(self, seen: Observation) -> Event | Excluded:
-        if seen.method in self._excluded_methods or self._is_excluded(seen.path):
+        if seen.method in self._excluded_methods or (self._excluded_paths and self._is_excluded(seen.path)):
             return Excluded("excluded")
         headers = read_headers(seen.headers)
         consent = self._consent(headers)
@@ -156,7 +158,7 @@ class Capture:
             consent=dict(consent.labels),
             consent_source=consent.source,
             gpc=has_signal(headers, b"sec-gpc"),
-            cookies=reduce_cookies(headers.get(b"cookie", ()), self._registry, limits.cookies),
+            cookies=self._cookies.reduce(headers.get(b"cookie", ()), limits.cookies),
             policy_version=self.policy.version,
             policy_hash=self.policy.hash,
         )
@@ -168,8 +170,7 @@ class Capture:
                 "forwarding headers arrive, but no proxy is trusted, so the peer counts as the client; "
                 "if a proxy stands in front, name it in trusted_proxies"
             )
-        address = self.proxies.resolve(seen.peer, headers).address
-        return nowhere() if address is None else reducer.whereabouts(address)
+        return reducer.whereabouts(seen.peer, self.proxies.read_chain(headers))
 
 
 def _first(headers: Headers, name: bytes, limit: int) -> bytes:
@@ -182,10 +183,3 @@ def has_signal(headers: Headers, name: bytes) -> bool:
     """Whether Sec-GPC or DNT is on: a value that is exactly `1`."""
     lines = headers.get(name)
     return lines is not None and any(value.strip(b" \t") == b"1" for value in lines)
-
-
-def random_id() -> str:
-    """A UUIDv4 (RFC 9562, 5.4), without the detour over `uuid.UUID`, which costs four times as much."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

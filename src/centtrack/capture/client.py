@@ -57,19 +57,23 @@ class TrustedProxies:
             return self.unix
         return any(address in network for network in self.networks)
 
-    def resolve(self, peer: str | None, headers: Headers) -> Client:
+    def read_chain(self, headers: Headers) -> str:
+        """What the proxies wrote, if any is trusted."""
+        return read_joined(headers, self._name) if self else ""
+
+    def resolve(self, peer: str | None, chain: str) -> Client:
         """The client of a request.
 
         Args:
             peer: who connected, as the server says; None for a Unix socket.
-            headers: headers of the request.
+            chain: from `read_chain`.
         """
         address = read_address(peer) if peer is not None else None
         if not self:
             return Client(address, "the peer: no proxy is trusted")
         if not self.hops and not (self.trusts(address) and (peer is None or address is not None)):
             return Client(address, "the peer: it is not a trusted proxy")
-        entries = self._split(read_joined(headers, self._name))[-MAX_ENTRIES:]
+        entries = self._split(chain)[-MAX_ENTRIES:]
         if not entries:
             return Client(address, f"the peer: a trusted proxy, but it sent no {self.header}")
         return self._by_hops(address, entries) if self.hops else self._by_networks(address, entries)

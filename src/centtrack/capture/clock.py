@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 
 from centtrack.policy.levels import Duration, Time
 
@@ -17,7 +18,12 @@ def reduce_time(seconds: float, level: Time) -> dt.datetime:
         level: how fine it may be.
     """
     step = _STEP_S[level]
-    return dt.datetime.fromtimestamp(seconds // step * step, dt.UTC)
+    return _moment(seconds // step * step)
+
+
+@lru_cache(maxsize=16)
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def reduce_duration(seconds: float | None, level: Duration) -> float | None:

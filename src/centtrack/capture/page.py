@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from centtrack.capture.clock import one_digit
-from centtrack.capture.headers import MAX_TEXT, Headers, clean, read_text
+from centtrack.capture.headers import MAX_TEXT, Headers, clean
 from centtrack.capture.observation import Observation
 from centtrack.capture.scrub import scrub
 from centtrack.event import Kind
@@ -18,7 +18,12 @@ from centtrack.policy.levels import Page
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 _OTHER_METHOD = "_OTHER"
 
-_DOCUMENT_DESTINATIONS = {"document", "iframe", "frame", "embed", "object", "fencedframe"}
+# Sec-Fetch-Dest; what isn't listed is a part of a page: an image, a script, a font.
+_KINDS: dict[bytes, Kind] = {
+    **dict.fromkeys((b"document", b"iframe", b"frame", b"embed", b"object", b"fencedframe"), "document"),
+    b"empty": "api",
+}
+_PURPOSES = (b"sec-purpose", b"purpose", b"x-moz")
 _MAX_QUERY = 8_192  # bytes that are looked at
 _MAX_QUERY_FIELDS = 100
 _MAX_QUERY_VALUE = 512  # bytes of one value that are kept
@@ -43,17 +48,12 @@ def read_kind(seen: Observation, headers: Headers) -> Kind:
         return "prefetch"
     if seen.status is not None and 300 <= seen.status < 400 and seen.status != 304:
         return "other"
-    destination = read_text(headers, b"sec-fetch-dest", 32)
-    if destination is None:
-        return _kind_of_content(seen)
-    if destination in _DOCUMENT_DESTINATIONS:
-        return "document"
-    return "api" if destination == "empty" else "asset"
+    destination = headers.get(b"sec-fetch-dest")
+    return _kind_of_content(seen) if destination is None else _KINDS.get(destination[0], "asset")
 
 
 def _is_prefetch(headers: Headers) -> bool:
-    purpose = read_text(headers, b"sec-purpose", 64) or read_text(headers, b"purpose", 64)
-    return "prefetch" in (purpose or read_text(headers, b"x-moz", 64) or "").lower()
+    return any(name in headers and b"prefetch" in headers[name][0].lower() for name in _PURPOSES)
 
 
 def _kind_of_content(seen: Observation) -> Kind:

@@ -7,12 +7,12 @@ bounded caches in memory.
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from centtrack.capture.bots import BotFields, label_bot
 from centtrack.capture.browser import BrowserFields, read_agent, reduce_browser
 from centtrack.capture.campaign import CampaignFields, reduce_campaign
+from centtrack.capture.client import TrustedProxies
 from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import MAX_USER_AGENT, clean
 from centtrack.capture.language import reduce_language
@@ -25,6 +25,7 @@ from centtrack.policy.levels import Browser, Geo, Ip
 from centtrack.policy.model import Document, Limits
 
 _CACHED = 4_096
+_MAX_KEY = 256  # characters; what is longer isn't remembered
 
 
 class Software(NamedTuple):
@@ -58,11 +59,20 @@ class Reducer:
         limits: the tier's limits, capped already.
         document: the policy's other rules.
         geo: where places are looked up.
+        proxies: whose word on the client's address is taken.
         own_hosts: names of the site, without `www.`.
     """
 
-    def __init__(self, limits: Limits, document: Document, geo: GeoDatabases, own_hosts: frozenset[str]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        document: Document,
+        geo: GeoDatabases,
+        proxies: TrustedProxies,
+        own_hosts: frozenset[str],
+    ) -> None:
         self.limits = limits
+        self._proxies = proxies
         self._geo = geo
         self._own_hosts = own_hosts
         self._labels_bots = document.bots.record != "keep"
@@ -71,8 +81,8 @@ class Reducer:
         self.software = lru_cache(_CACHED)(self._software)
         self.origin = lru_cache(_CACHED)(self._origin)
         self.language = lru_cache(_CACHED)(self._language)
-        # A full address is under a waiver, which may run out at any time: nothing of it is remembered.
-        self.whereabouts = self._whereabouts if limits.ip is Ip.FULL else lru_cache(_CACHED)(self._whereabouts)
+        self._known_whereabouts = lru_cache(_CACHED)(self._whereabouts)
+        self._is_waived = limits.ip is Ip.FULL  # it may run out at any time: nothing of it is remembered
 
     def _software(self, user_agent: bytes) -> Software:
         text = clean(user_agent[:MAX_USER_AGENT].decode("latin-1"), MAX_USER_AGENT)
@@ -92,11 +102,18 @@ class Reducer:
     def _language(self, accept_language: bytes) -> str | None:
         return reduce_language(clean(accept_language.decode("latin-1"), 256), self.limits.language)
 
-    def _whereabouts(self, address: IPv4Address | IPv6Address) -> Whereabouts:
-        place = PlaceFields() if self.limits.geo is Geo.NONE else reduce_place(
-            self._geo.look_up(embedded_address(address)), self.limits.geo
-        )  # fmt: skip
+    def _whereabouts(self, peer: str | None, chain: str) -> Whereabouts:
+        address = self._proxies.resolve(peer, chain).address
+        if address is None:
+            return _NOWHERE
+        places = self.limits.geo is not Geo.NONE
+        place = reduce_place(self._geo.look_up(embedded_address(address)), self.limits.geo) if places else PlaceFields()
         return Whereabouts(reduce_address(address, self.limits.ip), place)
+
+    def whereabouts(self, peer: str | None, chain: str) -> Whereabouts:
+        """Network and place of the client: of the peer, or of whom the proxies name."""
+        remembered = len(chain) <= _MAX_KEY and not self._is_waived
+        return (self._known_whereabouts if remembered else self._whereabouts)(peer, chain)
 
     def campaign(self, query: bytes, source_kind: str) -> CampaignFields:
         """Channel and UTM values."""
@@ -105,8 +122,3 @@ class Reducer:
     def page(self, seen: Observation) -> PageFields:
         """Route, path and query."""
         return reduce_page(seen, self.limits.page, self._query_keys, scrub_uuids=self._scrub_uuids)
-
-
-def nowhere() -> Whereabouts:
-    """For a request whose address isn't known."""
-    return _NOWHERE

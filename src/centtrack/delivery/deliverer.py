@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 MAX_BATCH = 10_000
 _POLL_S = 0.25  # how soon commits of other workers are seen
 _LOCK_POLL_S = 0.5
+_LINGER_S = 0.25  # events gather, so that a sink gets few large batches under load
 _DRAIN_POLL_S = 0.05
 _TIDY_AFTER_S = 1.0
 DeadLetter = tuple[str, bytes]
@@ -49,7 +50,7 @@ class Deliverer:
         self._path = path
         self._releases = releases
         self._lock = FileLock(path.with_name(f"{path.stem}-{_file_name(self.name)}.lock"))
-        self._linger_s = float(getattr(sink, "linger_s", 0.0))
+        self._linger_s = float(getattr(sink, "linger_s", _LINGER_S))
         self._decoder = msgspec.json.Decoder(Event)
         self._wake = threading.Event()
         self._draining = threading.Event()
@@ -177,7 +178,17 @@ class Deliverer:
         return True
 
     def _decode(self, stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
-        """The events in random order where their times are too coarse to say one, and what can't be read."""
+        """The events, in random order where their times are too coarse to say one; and what can't be read."""
+        dead: list[DeadLetter] = []
+        try:
+            events = self._decoder.decode_lines(stored.events)
+        except msgspec.DecodeError:
+            events, dead = self._decode_singly(stored)
+        if {event.time_precision for event in events} != {"second"}:
+            events.sort(key=lambda event: event.event_id)
+        return events, dead
+
+    def _decode_singly(self, stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
         events: list[Event] = []
         dead: list[DeadLetter] = []
         for line in stored.events.split(b"\n"):
@@ -185,8 +196,6 @@ class Deliverer:
                 events.append(self._decoder.decode(line))
             except msgspec.DecodeError as error:
                 dead.append((f"unreadable: {error}", line))
-        if any(event.time_precision != "second" for event in events):
-            events.sort(key=lambda event: event.event_id)
         return events, dead
 
     def _write(self, batch: Batch) -> list[DeadLetter]:

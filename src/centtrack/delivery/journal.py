@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +61,20 @@ class StoredBatch(NamedTuple):
     last: int
     repeated: bool
     events: bytes
+
+
+class Encoded(NamedTuple):
+    """Events as the journal holds them: JSON, one a line.
+
+    Attributes:
+        count: how many events.
+        lines: those that may be delivered at once.
+        held: (when to release, id, event) of those that wait for the end of their bucket of time.
+    """
+
+    count: int
+    lines: bytes
+    held: Sequence[tuple[int, str, bytes]]
 
 
 class ImportProgress(NamedTuple):
@@ -181,26 +195,25 @@ class Journal:
 
     def append(
         self,
-        events: Sequence[bytes],
+        events: Encoded,
         *,
         worker: str,
         counts: Mapping[tuple[str, str], int],
-        held: Iterable[tuple[int, str, bytes]] = (),
         progress: ImportProgress | None = None,
     ) -> None:
         """Commit events and counters in one transaction. After it, the events are accepted.
 
         Args:
-            events: encoded events that may be delivered at once.
+            events: the events.
             worker: who writes.
             counts: (counter, reason) → what to add.
-            held: (when to release, id, encoded event) of events that wait for the end of their bucket of time.
             progress: how far an import has come with these events.
         """
         with self.transaction() as database:
-            if events:
-                database.execute("insert into batch (count, events) values (?, ?)", (len(events), b"\n".join(events)))
-            database.executemany("insert into held values (?, ?, ?)", held)
+            if events.lines:
+                count = events.count - len(events.held)
+                database.execute("insert into batch (count, events) values (?, ?)", (count, events.lines))
+            database.executemany("insert into held values (?, ?, ?)", events.held)
             database.executemany(
                 "insert into counter values (?, ?, ?, ?) on conflict do update set count = count + excluded.count",
                 [(worker, name, reason, count) for (name, reason), count in counts.items()],

@@ -10,14 +10,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import NamedTuple
 
 import apsw
 import msgspec
 
-from centtrack.delivery.journal import ImportProgress, Journal
+from centtrack.delivery.journal import Encoded, Journal
 from centtrack.errors import JournalError
 from centtrack.event import Event
 
@@ -30,10 +29,6 @@ _RETRY_S = 0.5
 
 Work = Callable[[], Event | str]
 """Makes an event; or tells, in one word, why there is none."""
-
-
-class _Flush(NamedTuple):
-    done: threading.Event
 
 
 class Recorder:
@@ -63,8 +58,10 @@ class Recorder:
         self._warm = warm
         self._on_commit = on_commit
         self._bucket_s = bucket_s
-        self._queue: SimpleQueue[Event | Work | _Flush] = SimpleQueue()
+        self._queue: list[Event | Work] = []
+        self._flushes: list[threading.Event] = []
         self._lock = threading.Lock()
+        self._wake = threading.Event()
         self._offered = 0
         self._dropped: Counter[str] = Counter()
         self._written: Counter[tuple[str, str]] = Counter()
@@ -83,15 +80,16 @@ class Recorder:
         """
         with self._lock:
             self._offered += 1
-        if isinstance(item, str):
-            self._drop(item)
-        elif self._queue.qsize() >= MAX_QUEUED:
-            self._drop("queue_full")
-        else:
-            self._queue.put(item)
+            if isinstance(item, str):
+                self._dropped[item] += 1
+            elif len(self._queue) >= MAX_QUEUED:
+                self._dropped["queue_full"] += 1
+            else:
+                self._queue.append(item)
+        if not self._wake.is_set():
+            self._wake.set()
 
     def _drop(self, reason: str) -> None:
-        """Count an offered event as dropped."""
         with self._lock:
             self._dropped[reason] += 1
 
@@ -99,9 +97,11 @@ class Recorder:
         """Wait until all that was offered before is committed or dropped; False if that took too long."""
         if not self._thread.is_alive():
             return False
-        flush = _Flush(threading.Event())
-        self._queue.put(flush)
-        return flush.done.wait(timeout_s)
+        done = threading.Event()
+        with self._lock:
+            self._flushes.append(done)
+        self._wake.set()
+        return done.wait(timeout_s)
 
     def close(self, timeout_s: float) -> bool:
         """Flush, end the thread and note a clean end. False if the time was too short."""
@@ -145,63 +145,76 @@ class Recorder:
 
     def _end(self, journal: Journal) -> None:
         with contextlib.suppress(apsw.Error, OSError, JournalError):
-            self._append(journal, [])
+            self._append(journal, Encoded(0, b"", []))
             journal.end_worker(self.worker)
 
     def _commit_next(self, journal: Journal) -> bool:
-        """Commit what waits, at least one item; False when it was the last."""
-        items, flushes = self._take()
-        events = [event for item in items if (event := self._make(item)) is not None]
-        self._persist(lambda: self._append(journal, events), lost=len(events))
-        if events:
-            self._on_commit()
-        for flush in flushes:
-            flush.done.set()
-        return not (self._closing and flushes and self._queue.empty())
+        """Wait for something, and commit it; False when it was the last."""
+        self._wait()
+        with self._lock:
+            items, self._queue = self._queue, []
+            flushes, self._flushes = self._flushes, []
+        for start in range(0, len(items) or 1, _MAX_COMMIT):
+            encoded = self._encode(self._make(items[start : start + _MAX_COMMIT]))
+            self._persist(partial(self._append, journal, encoded), lost=encoded.count)
+        self._on_commit()
+        for done in flushes:
+            done.set()
+        return not (self._closing and flushes)
 
-    def _take(self) -> tuple[list[Event | Work], list[_Flush]]:
-        items: list[Event | Work] = []
-        flushes: list[_Flush] = []
+    def _wait(self) -> None:
+        """Until there is something; under load a little longer, so that it is more."""
         waited = time.monotonic()
-        item = self._queue.get()
-        if not isinstance(item, _Flush) and time.monotonic() - waited < _LINGER_S:
-            time.sleep(_LINGER_S)  # busy: gather
-        with contextlib.suppress(Empty):
-            while True:
-                if isinstance(item, _Flush):
-                    flushes.append(item)
-                else:
-                    items.append(item)
-                if len(items) >= _MAX_COMMIT:
-                    break
-                item = self._queue.get_nowait()
-        return items, flushes
+        self._wake.wait()
+        if time.monotonic() - waited < _LINGER_S and not self._flushes:
+            time.sleep(_LINGER_S)
+        self._wake.clear()
 
-    def _make(self, item: Event | Work) -> tuple[Event, bytes] | None:
-        """The event and its encoding; None, and counted, if there is none."""
+    def _make(self, items: Sequence[Event | Work]) -> list[Event]:
+        """The events that come of the items; those that don't are counted."""
+        return [event for item in items if (event := item if isinstance(item, Event) else self._work(item)) is not None]
+
+    def _work(self, work: Work) -> Event | None:
         try:
-            made = item if isinstance(item, Event) else item()
-            if isinstance(made, str):
-                self._drop(made)
-                return None
-            return made, self._encoder.encode(made)
+            made = work()
         except Exception as error:  # noqa: BLE001 - one bad event must not stop the others
-            self._drop("capture_failed")
-            logger.error("an event could not be made: %s", type(error).__name__)
+            self._refuse(error)
             return None
+        if isinstance(made, Event):
+            return made
+        self._drop(made)
+        return None
 
-    def _append(
-        self, journal: Journal, events: Sequence[tuple[Event, bytes]], progress: ImportProgress | None = None
-    ) -> None:
-        counts = self._new_counts(len(events))
+    def _refuse(self, error: Exception) -> None:
+        self._drop("capture_failed")
+        logger.error("an event could not be made: %s", type(error).__name__)
+
+    def _encode(self, events: Sequence[Event]) -> Encoded:
+        """Encoded in one go; if one of them can't be, singly."""
         if self._bucket_s is None:
-            at_once, held = [encoded for _, encoded in events], []
-        else:
-            # Held until the bucket ends in which it is committed: an event of a long request must not come out alone.
-            release_at = (int(time.time()) // self._bucket_s + 1) * self._bucket_s
-            at_once, held = [], [(release_at, event.event_id, encoded) for event, encoded in events]
-        if counts or events or progress:
-            journal.append(at_once, worker=self.worker, counts=counts, held=held, progress=progress)
+            try:
+                return Encoded(len(events), self._encoder.encode_lines(events).rstrip(b"\n"), [])
+            except Exception:  # noqa: BLE001 - whichever it is, it is found below
+                return self._encode_singly(events)
+        return self._encode_singly(events)
+
+    def _encode_singly(self, events: Sequence[Event]) -> Encoded:
+        encoded: list[tuple[str, bytes]] = []
+        for event in events:
+            try:
+                encoded.append((event.event_id, self._encoder.encode(event)))
+            except Exception as error:  # noqa: BLE001 - one bad event must not stop the others
+                self._refuse(error)
+        if self._bucket_s is None:
+            return Encoded(len(encoded), b"\n".join(data for _, data in encoded), [])
+        # Held until the bucket ends in which it is committed: an event of a long request must not come out alone.
+        release_at = (int(time.time()) // self._bucket_s + 1) * self._bucket_s
+        return Encoded(len(encoded), b"", [(release_at, event_id, data) for event_id, data in encoded])
+
+    def _append(self, journal: Journal, encoded: Encoded) -> None:
+        counts = self._new_counts(encoded.count)
+        if counts:
+            journal.append(encoded, worker=self.worker, counts=counts)
             self._written.update(counts)
 
     def _new_counts(self, accepted: int) -> dict[tuple[str, str], int]:

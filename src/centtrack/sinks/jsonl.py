@@ -40,25 +40,24 @@ class JsonLinesSink:
 
     def write(self, events: Sequence[Event]) -> None:
         """Append the events, and wait until they are on the disk."""
-        lines = {event.event_id: self._encoder.encode(event) + b"\n" for event in events}
         if self.path is None:
-            sys.stdout.buffer.write(b"".join(lines.values()))
+            sys.stdout.buffer.write(self._encoder.encode_lines(list(events)))
             sys.stdout.buffer.flush()
             return
         try:
-            self._append(self.path, lines, repeated=isinstance(events, Batch) and events.repeated)
+            self._append(self.path, list(events), repeated=isinstance(events, Batch) and events.repeated)
         except OSError as error:
             raise RetryLater(f"can't write {self.path}: {error.strerror}") from error
 
-    def _append(self, path: Path, lines: dict[str, bytes], *, repeated: bool) -> None:
+    def _append(self, path: Path, events: list[Event], *, repeated: bool) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
             regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             if repeated and regular:
                 _cut_half_line(file)
-                for event_id in _ids_at_end(file, _LOOK_BACK * sum(map(len, lines.values()))):
-                    lines.pop(event_id, None)
-            _write_all(file, b"".join(lines.values()))
+                written = _ids_at_end(file, _LOOK_BACK * len(self._encoder.encode_lines(events)))
+                events = [event for event in events if event.event_id not in written]
+            _write_all(file, self._encoder.encode_lines(events))
             if regular:
                 os.fsync(file.fileno())
 

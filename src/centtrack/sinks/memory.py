@@ -17,6 +17,7 @@ class MemorySink:
     """
 
     stores = False
+    linger_s = 0.0
 
     def __init__(self, url: str = "memory:") -> None:
         if url != "memory:":

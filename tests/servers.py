@@ -1,0 +1,162 @@
+"""Real servers on the loopback, each with a folder of its own, always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from centtrack.delivery.counters import Counts, read_counts
+from processes import kill_group
+from waiting import eventually
+
+POLICY = """
+[limits.default]
+time = "second"
+page = "path"
+"""
+
+APP = """
+import os
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from centtrack import TelemetryMiddleware
+
+async def page(request):
+    return PlainTextResponse(str(os.getpid()))
+
+app = Starlette(routes=[Route("/{number}", page)])
+app.add_middleware(
+    TelemetryMiddleware, policy="privacy.toml", sink=["delta:lake", "jsonl:events.jsonl"], journal="state/journal.db"
+)
+"""
+
+
+class Site:
+    """A folder with an app, its policy, its journal and its sinks."""
+
+    def __init__(self, folder: Path, *, policy: str = POLICY) -> None:
+        self.folder = folder
+        (folder / "privacy.toml").write_text(policy)
+        (folder / "app.py").write_text(APP)
+
+    def counts(self) -> Counts:
+        """The counters of its journal."""
+        return read_counts(self.folder / "state" / "journal.db")
+
+    def accepted(self) -> int:
+        """Events that all workers committed."""
+        return sum(worker.accepted for worker in self.counts().workers)
+
+    def wait_for_delivery(self) -> None:
+        """Wait until nothing is pending for any sink."""
+        eventually(lambda: all(sink.pending == 0 for sink in self.counts().sinks))
+
+
+class Server:
+    """A running uvicorn."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self._log = log
+
+    def get(self, path: str) -> str:
+        """The body of an answer with status 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert response.status == 200
+            return response.read().decode()
+
+    def log(self) -> str:
+        """What it printed so far."""
+        return self._log.read_text()
+
+    def stop(self, within_s: float = 30) -> int:
+        """Ask it to end, and wait."""
+        self.process.terminate()
+        return self.process.wait(within_s)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def uvicorn(site: Site, *options: str, waits: bool = True) -> Iterator[Server]:
+    """Run the site's app until the end of the block.
+
+    Args:
+        site: what to run.
+        *options: more of uvicorn's options.
+        waits: whether to wait until it listens.
+    """
+    port, log = free_port(), site.folder / "server.log"
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--no-access-log", *options]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=site.folder, stdout=output, stderr=output, text=True, start_new_session=True, env=environment
+        )
+    server = Server(process, port, log)
+    try:
+        if waits:
+            eventually(lambda: process.poll() is not None or _listens(port))
+            assert process.poll() is None, server.log()
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        kill_group(process)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+class Load:
+    """Visits from several threads at once, each to a path of its own, until told to stop or all are done."""
+
+    def __init__(self, server: Server, *, threads: int = 4, each: int) -> None:
+        self.answered: list[str] = []
+        self.workers: set[str] = set()
+        self._server = server
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._visit, args=(range(number * each, (number + 1) * each),))
+            for number in range(threads)
+        ]
+
+    def start(self) -> Load:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def finish(self) -> Load:
+        """Wait until all is visited, or the server is gone."""
+        for thread in self._threads:
+            thread.join(120)
+        return self
+
+    def _visit(self, numbers: range) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # the server was killed
+            for number in numbers:
+                self.workers.add(self._server.get(f"/{number}"))
+                self.answered.append(f"/{number}")
