@@ -1,4 +1,4 @@
-"""Python processes of a test, always ended, and what runs in them."""
+"""Python processes of a test, always ended."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-
-from centtrack.delivery.journal import Journal
 
 
 @contextlib.contextmanager
@@ -40,14 +37,3 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(30)
-
-
-def append_batches(path: Path, worker: str, batches: int) -> None:
-    """What a worker process does to the journal."""
-    journal = Journal(path)
-    journal.open()
-    journal.begin_worker(worker, os.getpid())
-    for number in range(batches):
-        journal.append([f"{worker}/{number}".encode()], worker=worker, counts={("offered", ""): 1, ("accepted", ""): 1})
-    journal.end_worker(worker)
-    journal.close()

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from centtrack.delivery.counters import Counts, read_counts
+from centtrack.errors import JournalError
 from processes import kill_group
 from waiting import eventually
 
@@ -53,8 +54,10 @@ class Site:
         return read_counts(self.folder / "state" / "journal.db")
 
     def accepted(self) -> int:
-        """Events that all workers committed."""
-        return sum(worker.accepted for worker in self.counts().workers)
+        """Events that all workers committed; 0 before there is a journal."""
+        with contextlib.suppress(JournalError):
+            return sum(worker.accepted for worker in self.counts().workers)
+        return 0
 
     def wait_for_delivery(self) -> None:
         """Wait until nothing is pending for any sink."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import time
 
@@ -35,6 +37,13 @@ def in_lines(site):
     return [(event.event_id, event.path) for event in events]
 
 
+def is_answered_by_another(server, pid):
+    """Whether another process answers now. A server that ends may reset connections that it hasn't accepted."""
+    with contextlib.suppress(ConnectionError, http.client.HTTPException):
+        return server.get("/poll") != pid
+    return False
+
+
 def states(site):
     return sorted({worker.state for worker in site.counts().workers})
 
@@ -42,7 +51,7 @@ def states(site):
 def test_two_workers_under_load(site):
     with uvicorn(site, "--workers", "2") as server:
         load = Load(server, threads=4, each=375).start()
-        eventually(lambda: (site.folder / "state" / "journal.db").exists() and site.accepted() > 0)
+        eventually(lambda: site.accepted() > 0)
         assert site.counts().closes  # readable while they run
         load.finish()
         assert len(load.answered) == 1_500
@@ -84,7 +93,7 @@ def test_reloading_loses_nothing(site):
             module = site.folder / "app.py"
             module.write_text(module.read_text() + f"# {number}\n")
             os.utime(module, (time.time() + number + 5,) * 2)  # also where times have whole seconds
-            eventually(lambda pid=pid: server.get("/poll") != pid)
+            eventually(lambda pid=pid: is_answered_by_another(server, pid))
             server.get(f"/after-{number}")
         server.stop()
     counts = site.counts()
@@ -123,7 +132,7 @@ def test_kill_9_under_load(site):
     """What the journal had accepted is delivered by the next start, once; the rest is said to be a lower bound."""
     with uvicorn(site, "--workers", "2") as server:
         load = Load(server, each=10_000).start()
-        eventually(lambda: len(load.answered) > 500)
+        eventually(lambda: site.accepted() > 500)
         kill_group(server.process)
         load.finish()
     killed = site.counts()
@@ -151,9 +160,9 @@ def test_kill_9_under_load(site):
 def test_a_killed_worker_among_others(site):
     """The server starts another one; the lock of the deliverer goes to one that lives."""
     with uvicorn(site, "--workers", "2") as server:
-        load = Load(server, each=250).start()
-        eventually(lambda: load.answered)
-        os.kill(int(next(iter(load.workers))), 9)
+        load = Load(server, each=1_000).start()
+        eventually(lambda: site.accepted() > 100)
+        os.kill(int(site.counts().workers[0].name.partition("-")[0]), 9)
         load.finish()
         after = Load(server, each=25).start().finish()
         assert len(after.answered) == 100

@@ -14,7 +14,7 @@ import anyio.to_thread
 from centtrack.capture.capture import Capture
 from centtrack.capture.client import ForwardedHeader, TrustedProxies
 from centtrack.capture.custom import CustomEvent
-from centtrack.capture.observation import Observation
+from centtrack.capture.observation import Observation, RawHeaders
 from centtrack.capture.route import read_route
 from centtrack.consent.state import SCOPE_KEY, Consent
 from centtrack.delivery.pipeline import Pipeline
@@ -165,13 +165,14 @@ class _Request:
     """What is noted of one connection while it is served."""
 
     __slots__ = (
-        "_app", "_bytes", "_content_type", "_custom", "_is_done", "_length", "_path", "_pipeline", "_root_path",
+        "_app", "_bytes", "_content_type", "_custom", "_headers", "_length", "_path", "_pipeline", "_root_path",
         "_scope", "_send", "_started", "_status", "_time",
     )  # fmt: skip
 
     def __init__(self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send) -> None:
         self._pipeline = pipeline
-        self._scope = scope
+        self._scope: Scope | None = scope
+        self._headers: RawHeaders = scope.get("headers", [])
         self._app = scope.get("app", app)
         self._path = scope.get("path", "")
         self._root_path = scope.get("root_path", "")
@@ -181,7 +182,6 @@ class _Request:
         self._bytes = 0
         self._length: int | None = None
         self._custom: list[CustomEvent] = []
-        self._is_done = False
         self._time = time.time()
         self._started = time.perf_counter()
 
@@ -195,7 +195,11 @@ class _Request:
                 self.finish()
         elif kind == "http.response.start" or kind == "websocket.http.response.start":
             self._start(message)
-        elif kind == "websocket.accept":
+        else:
+            self._note(kind, message)
+
+    def _note(self, kind: str, message: Message) -> None:
+        if kind == "websocket.accept":
             self._status = 101
         elif kind == "websocket.send":
             self._bytes += len(message.get("bytes") or (message.get("text") or "").encode())
@@ -219,12 +223,12 @@ class _Request:
     @property
     def consent(self) -> Consent:
         """What the visitor allows."""
-        return self._pipeline.capture.consent_of(self._scope.get("headers", []))
+        return self._pipeline.capture.consent_of(self._headers)
 
     def track(self, name: str, props: Mapping[str, Any]) -> None:
         """Note a custom event; it is recorded with the request. One that the policy doesn't declare is counted."""
         problem = self._pipeline.capture.check_custom(name, props)
-        if problem is None and not self._is_done:
+        if problem is None and self._scope is not None:
             self._custom.append(CustomEvent(name, dict(props)))
         else:
             self._pipeline.refuse("undeclared" if problem else "too_late", problem)
@@ -236,22 +240,21 @@ class _Request:
 
     def finish(self) -> None:
         """Record the request, once: when the last byte went out, or when the app is done."""
-        if self._is_done:
+        scope, self._scope = self._scope, None  # the scope holds this object: a cycle would keep both for long
+        if scope is None:
             return
-        self._is_done = True
         try:
-            self._pipeline.observe(self._observation(), self._custom)
+            self._pipeline.observe(self._observation(scope), self._custom)
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
             logger.error("a request could not be recorded: %s", type(error).__name__)
 
-    def _observation(self) -> Observation:
-        scope = self._scope
+    def _observation(self, scope: Scope) -> Observation:
         client = scope.get("client")
         is_http = scope["type"] == "http"
         return Observation(
             protocol=scope["type"],
             peer=(client[0] or None) if client else None,
-            headers=scope.get("headers", []),
+            headers=self._headers,
             time=self._time,
             path=self._path,
             query=scope.get("query_string", b""),

@@ -10,9 +10,8 @@ import pytest
 from centtrack.delivery.counters import SinkCounts, WorkerCounts, read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.errors import JournalError
+from journals import ACCEPTED, EXCLUDED, OFFERED, accept, hold
 from processes import python, run_python
-
-OFFERED, ACCEPTED, EXCLUDED = ("offered", ""), ("accepted", ""), ("dropped", "excluded")
 
 
 @pytest.fixture
@@ -42,8 +41,8 @@ def test_whether_a_sink_closes(accepted, delivered, dead, pending, closes):
 def test_all_counters_of_a_journal(journal):
     journal.register("s")
     journal.begin_worker("w", os.getpid())
-    journal.append([b"a", b"b"], worker="w", counts={OFFERED: 4, ACCEPTED: 2, EXCLUDED: 1})
-    journal.append([], worker="w", counts={OFFERED: 1, ACCEPTED: 1}, held=[(3_600, "id", b"c")])
+    accept(journal, b"a", b"b", counts={OFFERED: 4, ACCEPTED: 2, EXCLUDED: 1})
+    hold(journal, 3_600, {"id": b"c"})
     counts = read_counts(journal.path)
     assert counts.workers == [WorkerCounts("w", "running", 5, 3, {"excluded": 1})]
     assert counts.sinks == [SinkCounts("s", 3, 0, 0, 3, None)]
@@ -55,7 +54,7 @@ def test_all_counters_of_a_journal(journal):
 @pytest.mark.parametrize(("counts", "closes"), [({OFFERED: 2, ACCEPTED: 2}, True), ({OFFERED: 3, ACCEPTED: 2}, False)])
 def test_a_worker_that_ended_must_close(journal, counts, closes):
     journal.begin_worker("w", os.getpid())
-    journal.append([b"a", b"b"], worker="w", counts=counts)
+    accept(journal, b"a", b"b", counts=counts)
     assert read_counts(journal.path).closes  # while it runs, what is in flight is not known yet
     journal.end_worker("w")
     assert read_counts(journal.path).closes is closes
@@ -63,7 +62,7 @@ def test_a_worker_that_ended_must_close(journal, counts, closes):
 
 def test_trouble_of_a_sink_is_shown_until_it_is_over(journal):
     journal.register("s")
-    journal.append([b"a"], worker="w", counts={ACCEPTED: 1})
+    accept(journal, b"a")
     journal.note_error("s", "OSError: down")
     assert [sink.error for sink in read_counts(journal.path).sinks] == ["OSError: down"]
     journal.advance("s", journal.next_batch("s", 10).last, 1)
@@ -122,7 +121,7 @@ def test_reading_while_workers_write(journal):
         mine = Journal(journal.path)
         mine.open()
         while not done.is_set():
-            mine.append([b"a"], worker="w", counts={OFFERED: 1, ACCEPTED: 1})
+            accept(mine, b"a")
         mine.close()
 
     journal.register("s")
@@ -143,7 +142,7 @@ def test_there_is_none(tmp_path):
 
 def test_one_that_is_damaged(journal):
     for number in range(200):
-        journal.append([b"x" * 500], worker=f"w{number}", counts={ACCEPTED: 1})
+        accept(journal, b"x" * 500, worker=f"w{number}")
     journal.close()
     data = journal.path.read_bytes()
     journal.path.write_bytes(data[:4_096] + b"\xff" * (len(data) - 4_096))

@@ -16,16 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from centtrack.delivery.counters import read_counts
-from centtrack.delivery.journal import VERSION, Journal
+from centtrack.delivery.journal import VERSION, Encoded, Journal
 from centtrack.errors import JournalError
-from processes import append_batches
-
-ACCEPTED = ("accepted", "")
-
-
-def counts_of(events):
-    """What a recorder counts of events that are accepted."""
-    return {("offered", ""): events, ACCEPTED: events}
+from journals import ACCEPTED, EXCLUDED, OFFERED, accept, append_batches, hold
 
 
 @pytest.fixture
@@ -46,10 +39,6 @@ def opened(path):
     yield make
     for journal in made:
         journal.close()
-
-
-def append(journal, *events, worker="w"):
-    journal.append(events, worker=worker, counts=counts_of(len(events)))
 
 
 def batch(journal, sink, most=100):
@@ -80,7 +69,7 @@ def test_its_folder_and_files_are_the_owners_only(tmp_path):
     try:
         journal = Journal(tmp_path / "state" / "journal.db")
         journal.open()
-        append(journal, b"a")
+        accept(journal, b"a")
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "state").iterdir()}
         journal.close()
     finally:
@@ -98,7 +87,7 @@ def test_it_is_not_opened_through_a_symbolic_link(tmp_path, path):
 
 def test_a_newer_version_is_refused_and_kept(opened, path):
     journal = opened()
-    append(journal, b"precious")
+    accept(journal, b"precious")
     journal.database.pragma("user_version", VERSION + 1)
     journal.close()
     before = path.read_bytes()
@@ -166,9 +155,9 @@ def test_several_processes_create_it_and_append_at_once(opened, path):
 def test_a_failed_transaction_leaves_nothing(opened):
     journal = opened()
     with pytest.raises(apsw.Error):
-        journal.append([b"a"], worker="w", counts={ACCEPTED: 1}, held=[(None, "id", b"b")])
+        journal.append(Encoded(2, b"a", [(None, "id", b"b")]), worker="w", counts={ACCEPTED: 2})
     assert rows(journal) == 0
-    append(journal, b"c")
+    accept(journal, b"c")
     assert rows(journal) == 1
 
 
@@ -179,11 +168,11 @@ def test_each_sink_gets_everything_in_order(opened):
     journal = opened()
     for sink in ("one", "two"):
         journal.register(sink)
-    append(journal, b"a", b"b")
-    append(journal, b"c")
+    accept(journal, b"a", b"b")
+    accept(journal, b"c")
     assert pass_on(journal, "one") == [b"a", b"b", b"c"]
     assert batch(journal, "one") is None
-    append(journal, b"d")
+    accept(journal, b"d")
     assert pass_on(journal, "two") == [b"a", b"b", b"c", b"d"]
     assert pass_on(journal, "one") == [b"d"]
 
@@ -191,9 +180,9 @@ def test_each_sink_gets_everything_in_order(opened):
 def test_a_new_sink_starts_now(opened, path):
     journal = opened()
     journal.register("old")
-    append(journal, b"before")
+    accept(journal, b"before")
     journal.register("new")
-    append(journal, b"after")
+    accept(journal, b"after")
     assert pass_on(journal, "new") == [b"after"]
     assert pass_on(journal, "old") == [b"before", b"after"]
     assert {sink.name: (sink.accepted, sink.delivered, sink.closes) for sink in read_counts(path).sinks} == {
@@ -205,7 +194,7 @@ def test_a_new_sink_starts_now(opened, path):
 def test_registering_again_changes_nothing(opened):
     journal = opened()
     journal.register("s")
-    append(journal, b"a")
+    accept(journal, b"a")
     journal.register("s")
     assert pass_on(journal, "s") == [b"a"]
 
@@ -215,7 +204,7 @@ def test_rows_go_when_all_sinks_have_passed_them(opened):
     for sink in ("one", "two"):
         journal.register(sink)
     for event in (b"a", b"b", b"c"):
-        append(journal, event)
+        accept(journal, event)
     pass_on(journal, "one")
     assert rows(journal) == 3
     first = journal.next_batch("two", 1)
@@ -229,13 +218,13 @@ def test_sequences_are_never_used_again(opened):
     """A sink tells a repeated batch by its number, so an emptied journal must not begin anew."""
     journal = opened()
     journal.register("s")
-    append(journal, b"a")
+    accept(journal, b"a")
     first = journal.next_batch("s", 10)
     journal.advance("s", first.last, 1)
     journal.tidy()
     journal.close()
     journal = opened()
-    append(journal, b"b")
+    accept(journal, b"b")
     assert journal.next_batch("s", 10).last > first.last
 
 
@@ -253,7 +242,7 @@ def test_size_of_a_batch(opened, sizes, most, expected):
     journal = opened()
     journal.register("s")
     for size in sizes:
-        append(journal, *[b"x"] * size)
+        accept(journal, *[b"x"] * size)
     found = []
     while stored := journal.next_batch("s", most):
         found.append(len(stored.events.split(b"\n")))
@@ -265,12 +254,12 @@ def test_a_repeated_batch_has_the_same_bounds(opened):
     """A crash between writing and moving the cursor: what came since must not slip into the repetition."""
     journal = opened()
     journal.register("s")
-    append(journal, b"a")
-    append(journal, b"b")
+    accept(journal, b"a")
+    accept(journal, b"b")
     first = journal.next_batch("s", 100)
     journal.close()
     journal = opened()
-    append(journal, b"c")
+    accept(journal, b"c")
     again = journal.next_batch("s", 1)
     assert (first.repeated, again.repeated) == (False, True)
     assert (again.last, again.events) == (first.last, first.events) == (first.last, b"a\nb")
@@ -281,7 +270,7 @@ def test_a_repeated_batch_has_the_same_bounds(opened):
 def test_dead_letters_are_kept_and_counted(opened, path):
     journal = opened()
     journal.register("s")
-    append(journal, b"good", b"bad")
+    accept(journal, b"good", b"bad")
     last = journal.next_batch("s", 10).last
     journal.advance("s", last, 1, [("rejected: too bad", b"bad")])
     assert journal.database.execute("select sink, reason, event from dead").fetchall() == [
@@ -294,20 +283,11 @@ def test_dead_letters_are_kept_and_counted(opened, path):
 # Buckets of time
 
 
-def hold(journal, release_at, *ids):
-    journal.append(
-        [],
-        worker="w",
-        counts=counts_of(len(ids)),
-        held=[(release_at, event_id, event_id.encode()) for event_id in ids],
-    )
-
-
 def test_held_events_wait_for_the_end_of_their_bucket(opened):
     journal = opened()
     journal.register("s")
-    hold(journal, 3_600, "b", "a")
-    hold(journal, 7_200, "0")
+    hold(journal, 3_600, {"b": b"b", "a": b"a"})
+    hold(journal, 7_200, {"0": b"0"})
     assert journal.release(3_599) == 0
     assert batch(journal, "s") is None
     assert journal.release(3_600) == 2
@@ -323,7 +303,7 @@ def test_released_events_come_in_the_order_of_their_random_ids(opened):
     journal.register("s")
     ids = [f"{number * 7_919 % 3_000:04}" for number in range(3_000)]
     for start in range(0, len(ids), 50):
-        hold(journal, 3_600, *ids[start : start + 50])
+        hold(journal, 3_600, {event_id: event_id.encode() for event_id in ids[start : start + 50]})
     while journal.release(3_600):
         pass
     assert pass_on(journal, "s") == [event_id.encode() for event_id in sorted(ids)]
@@ -331,7 +311,7 @@ def test_released_events_come_in_the_order_of_their_random_ids(opened):
 
 def test_a_sink_that_is_new_while_events_are_held_gets_them(opened, path):
     journal = opened()
-    hold(journal, 3_600, "a")
+    hold(journal, 3_600, {"a": b"a"})
     journal.register("s")
     [sink] = read_counts(path).sinks
     assert (sink.accepted, sink.pending, sink.closes) == (1, 1, True)
@@ -350,12 +330,10 @@ def test_delivered_events_are_gone_from_the_disk(opened, path, count, is_held):
     journal.register("s")
     for number in range(count):
         secret = f"visitor-of-{number:05}".encode() * 5
-        journal.append(
-            [] if is_held else [secret],
-            worker="w",
-            counts=counts_of(1),
-            held=[(3_600, str(number), secret)] if is_held else (),
-        )
+        if is_held:
+            hold(journal, 3_600, {str(number): secret})
+        else:
+            accept(journal, secret)
     journal.release(3_600)
     while journal.release(3_600):
         pass
@@ -371,8 +349,8 @@ def test_tidying_keeps_what_is_not_delivered(opened, path):
     journal = opened()
     for sink in ("one", "two"):
         journal.register(sink)
-    append(journal, b"a")
-    hold(journal, 3_600, "b")
+    accept(journal, b"a")
+    hold(journal, 3_600, {"b": b"b"})
     pass_on(journal, "one")
     journal.tidy()
     pass_on(journal, "two")
@@ -386,7 +364,7 @@ def test_tidying_shrinks_the_file(opened, path):
     journal = opened()
     journal.register("s")
     for _ in range(100):
-        append(journal, b"x" * 10_000)
+        accept(journal, b"x" * 10_000)
     pass_on(journal, "s")
     journal.tidy()
     assert path.stat().st_size < 200_000
@@ -401,7 +379,7 @@ def test_old_workers_are_folded_and_their_sums_kept(opened, path):
     for number in range(100):
         worker = f"w{number}"
         journal.begin_worker(worker, 1)
-        journal.append([], worker=worker, counts={("offered", ""): 5, ACCEPTED: 3, ("dropped", "excluded"): 2})
+        accept(journal, worker=worker, counts={OFFERED: 5, ACCEPTED: 3, EXCLUDED: 2})
         journal.end_worker(worker)
     workers = read_counts(path).workers
     assert len(workers) < 50
@@ -456,7 +434,7 @@ class JournalModel(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5))
     def append(self, count):
         events = self._new_events(count)
-        append(self.journal, *events)
+        accept(self.journal, *events)
         for expected in self.expected.values():
             expected.extend(events)
 
@@ -464,7 +442,7 @@ class JournalModel(RuleBasedStateMachine):
     def hold(self, count):
         release_at = self.now + 10
         events = self._new_events(count)
-        hold(self.journal, release_at, *[event.decode() for event in events])
+        hold(self.journal, release_at, {event.decode(): event for event in events})
         self.held.setdefault(release_at, []).extend(events)
 
     @rule(passes=st.integers(1, 20))

@@ -132,6 +132,31 @@ def test_a_forked_child_neither_keeps_nor_frees_it(path):
         assert process.stdout.readline().split() == ["True"]
 
 
+FORK_WHILE_WAITING = """
+import os, sys, threading, time, warnings
+from pathlib import Path
+from centtrack.delivery.locks import FileLock
+warnings.simplefilter("ignore", DeprecationWarning)
+first, second, probe = (FileLock(Path(sys.argv[1])) for _ in range(3))
+first.acquire(blocking=True)
+waiter = threading.Thread(target=lambda: (second.acquire(blocking=True), second.release()))
+waiter.start()
+time.sleep(0.3)  # until it waits in the kernel; without it the test passes, but tests less
+if os.fork() == 0:
+    os.read(0, 1)  # lives on, with a copy of every descriptor
+    os._exit(0)
+first.release()
+waiter.join()
+print(probe.acquire(blocking=False), flush=True)
+"""
+
+
+def test_a_child_that_was_forked_while_a_thread_waited_does_not_keep_it(path):
+    """It would stop all processes of the host for as long as it lives."""
+    with python(FORK_WHILE_WAITING, path) as process:
+        assert process.stdout.readline().split() == ["True"]
+
+
 def test_a_file_that_was_replaced_protects_nothing(path):
     """Two processes would each hold a lock, on files of the same name."""
     old = FileLock(path)

@@ -18,6 +18,7 @@ from centtrack.delivery.pipeline import Pipeline
 from centtrack.errors import RetryLater
 from centtrack.sinks.jsonl import JsonLinesSink
 from centtrack.testing import MemorySink, make_event
+from journals import hold
 from processes import run_python
 from waiting import eventually
 
@@ -133,12 +134,12 @@ def test_events_that_an_earlier_start_held_are_released(pipeline, tmp_path, prof
     journal.open()
     journal.register("memory:")
     event = make_event()
-    journal.append([], worker="w", counts={("accepted", ""): 1}, held=[(1, event.event_id, msgspec.json.encode(event))])
+    hold(journal, 1, {event.event_id: msgspec.json.encode(event)})
     journal.close()
     sink = MemorySink()
     sink.stores = True
     pipeline(sink, profile=profile).start()
-    assert sink.wait(1, 10) == [event]
+    assert sink.wait(1, 5) == [event]
 
 
 def test_two_pipelines_share_a_journal(pipeline, tmp_path):

@@ -14,6 +14,7 @@ from centtrack.delivery.locks import FileLock
 from centtrack.delivery.recorder import MAX_QUEUED, Recorder
 from centtrack.testing import make_event
 from processes import run_python
+from waiting import eventually
 
 DEADLINE_S = 30
 
@@ -85,14 +86,14 @@ def test_a_full_queue_drops_and_counts_exactly(recorder, path):
     one = recorder()
     one.offer(make_event())
     assert one.flush(DEADLINE_S)
-    offered = 2 * MAX_QUEUED
+    offered = 4 * MAX_QUEUED  # what the thread took before it was stopped, what the queue holds, and more
     with FileLock(path.with_suffix(".lock")):  # another process is at the journal, and stays
         for _ in range(offered):
             one.offer(make_event())
     assert one.close(DEADLINE_S)
     [worker] = read_counts(path).workers
     assert set(worker.dropped) == {"queue_full"}
-    assert MAX_QUEUED < worker.accepted < offered
+    assert MAX_QUEUED <= worker.accepted < offered
     assert worker.offered == offered + 1 == worker.accepted + worker.dropped["queue_full"]
     assert stored(path) == worker.accepted
 
@@ -237,6 +238,16 @@ def test_a_failing_warm_up_does_not_stop_it(recorder, path):
     assert one.flush(DEADLINE_S)
     assert one.is_warm
     assert stored(path) == 1
+
+
+def test_a_worker_is_noted_before_its_engines_are_warm(recorder, path):
+    """Else one that is killed in its first second, under load, leaves no trace of what it was offered."""
+    goes_on = threading.Event()
+    one = recorder(warm=lambda: goes_on.wait(DEADLINE_S))
+    try:
+        eventually(lambda: path.exists() and [w.name for w in read_counts(path).workers] == [one.worker], within_s=5)
+    finally:
+        goes_on.set()
 
 
 FORK = """

@@ -66,6 +66,7 @@ class Capture:
         self._excluded_paths = document.exclude.paths
         self._excluded_methods = frozenset(method.upper() for method in document.exclude.methods)
         self._drops_bots = document.bots.record == "drop"
+        self._policy_version, self._policy_hash = policy.version, policy.hash
         self._warned = False
 
     def warm(self) -> None:
@@ -157,10 +158,10 @@ class Capture:
             language=reducer.language(_first(headers, b"accept-language", 256)),
             consent=dict(consent.labels),
             consent_source=consent.source,
-            gpc=has_signal(headers, b"sec-gpc"),
+            gpc=consent.source == "gpc" or has_signal(headers, b"sec-gpc"),
             cookies=self._cookies.reduce(headers.get(b"cookie", ()), limits.cookies),
-            policy_version=self.policy.version,
-            policy_hash=self.policy.hash,
+            policy_version=self._policy_version,
+            policy_hash=self._policy_hash,
         )
 
     def _whereabouts(self, seen: Observation, headers: Headers, reducer: Reducer) -> Whereabouts:

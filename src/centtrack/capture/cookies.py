@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -22,15 +23,11 @@ def cookie_names(lines: Sequence[bytes]) -> list[bytes]:
 
 
 class CookieRegistry:
-    """The policy's registry of cookies, asked by name. It remembers what it answered: names, never values."""
+    """The policy's registry of cookies. It remembers which names it has counted together, never values."""
 
     def __init__(self, entries: Sequence[Cookie]) -> None:
         self._entries = entries
-        self._find = lru_cache(maxsize=1_024)(self._look_up)
-
-    def _look_up(self, name: bytes) -> Cookie | None:
-        text = name.decode("latin-1")
-        return next((entry for entry in self._entries if fnmatchcase(text, entry.name)), None)
+        self._counted = lru_cache(maxsize=1_024)(self._count)
 
     def reduce(self, lines: Sequence[bytes], level: Cookies) -> dict[str, int] | None:
         """Category → count, or, at level `names`, entry of the registry → count.
@@ -39,9 +36,13 @@ class CookieRegistry:
         """
         if level is Cookies.NONE:
             return None
-        counts: dict[str, int] = {}
-        for name in cookie_names(lines) if lines else ():
-            entry = self._find(name)
-            key = UNCLASSIFIED if entry is None else entry.name if level is Cookies.NAMES else entry.category
-            counts[key] = counts.get(key, 0) + 1
-        return dict(sorted(counts.items())) if len(counts) > 1 else counts
+        return dict(self._counted(tuple(cookie_names(lines)), level)) if lines else {}
+
+    def _count(self, names: tuple[bytes, ...], level: Cookies) -> dict[str, int]:
+        return dict(sorted(Counter(self._key(name.decode("latin-1"), level) for name in names).items()))
+
+    def _key(self, name: str, level: Cookies) -> str:
+        entry = next((entry for entry in self._entries if fnmatchcase(name, entry.name)), None)
+        if entry is None:
+            return UNCLASSIFIED
+        return entry.name if level is Cookies.NAMES else entry.category

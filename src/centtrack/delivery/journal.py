@@ -67,12 +67,12 @@ class Encoded(NamedTuple):
     """Events as the journal holds them: JSON, one a line.
 
     Attributes:
-        count: how many events.
+        total: how many events.
         lines: those that may be delivered at once.
         held: (when to release, id, event) of those that wait for the end of their bucket of time.
     """
 
-    count: int
+    total: int
     lines: bytes
     held: Sequence[tuple[int, str, bytes]]
 
@@ -211,7 +211,7 @@ class Journal:
         """
         with self.transaction() as database:
             if events.lines:
-                count = events.count - len(events.held)
+                count = events.total - len(events.held)
                 database.execute("insert into batch (count, events) values (?, ?)", (count, events.lines))
             database.executemany("insert into held values (?, ?, ?)", events.held)
             database.executemany(

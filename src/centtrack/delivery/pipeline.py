@@ -96,12 +96,14 @@ class Pipeline:
     def observe(self, seen: Observation, custom: Sequence[CustomEvent] = ()) -> None:
         """Record an observation, and the custom events that came with it. Never waits.
 
-        It is reduced here and now, unless the engines aren't built yet: then in the recorder's thread, so that the
-        first request doesn't wait for them.
+        It is reduced in the recorder's thread, within milliseconds and before anything is written: done for many
+        requests in one go that costs half of what it costs between the steps of one, and no header, however it is
+        made, can stall the event loop.
         """
         recorder = self.recorder
-        for work in (partial(self._made, seen), *(partial(self._made, seen, event) for event in custom)):
-            recorder.offer(work() if recorder.is_warm else work)
+        recorder.offer(partial(self._made, seen))
+        for event in custom:
+            recorder.offer(partial(self._made, seen, event))
 
     def refuse(self, reason: str, problem: str | None) -> None:
         """Count a custom event that isn't recorded, and say why, once for each problem."""

@@ -156,7 +156,7 @@ class Recorder:
             flushes, self._flushes = self._flushes, []
         for start in range(0, len(items) or 1, _MAX_COMMIT):
             encoded = self._encode(self._make(items[start : start + _MAX_COMMIT]))
-            self._persist(partial(self._append, journal, encoded), lost=encoded.count)
+            self._persist(partial(self._append, journal, encoded), lost=encoded.total)
         self._on_commit()
         for done in flushes:
             done.set()
@@ -212,7 +212,7 @@ class Recorder:
         return Encoded(len(encoded), b"", [(release_at, event_id, data) for event_id, data in encoded])
 
     def _append(self, journal: Journal, encoded: Encoded) -> None:
-        counts = self._new_counts(encoded.count)
+        counts = self._new_counts(encoded.total)
         if counts:
             journal.append(encoded, worker=self.worker, counts=counts)
             self._written.update(counts)
