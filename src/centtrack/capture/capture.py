@@ -14,11 +14,10 @@ from centtrack.capture.cookies import CookieRegistry
 from centtrack.capture.custom import check_custom
 from centtrack.capture.event_ids import random_id
 from centtrack.capture.geo import GeoDatabases
-from centtrack.capture.headers import MAX_USER_AGENT, Headers, read_headers
+from centtrack.capture.headers import Headers, read_headers
 from centtrack.capture.observation import Observation, RawHeaders, coerced
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
-from centtrack.capture.reducer import Reducer, Whereabouts
-from centtrack.capture.referrer import MAX_REFERRER, read_host
+from centtrack.capture.reducer import Reducer
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.event import Event
 from centtrack.policy.levels import Geo, Ip
@@ -55,12 +54,7 @@ class Capture:
             language=document.geo.language,
         )
         self.consent = ConsentReader(document.consent)
-        self._sites = {name.lower().removeprefix("www."): name for name in document.controller.site}
-        self._main_site = next(iter(document.controller.site), None)
-        own_hosts = frozenset(self._sites)
-        self._reducers = {
-            tier: Reducer(limits, document, self.geo, self.proxies, own_hosts) for tier, limits in tiers.items()
-        }
+        self._reducers = {tier: Reducer(limits, document, self.geo, self.proxies) for tier, limits in tiers.items()}
         self._waived = any(limits.ip is Ip.FULL for limits in tiers.values())
         self._cookies = CookieRegistry(document.cookies)
         self._excluded_paths = document.exclude.paths
@@ -111,20 +105,17 @@ class Capture:
 
     def _event(self, seen: Observation, headers: Headers, consent: Consent, reducer: Reducer) -> Event | Excluded:
         limits = reducer.limits
-        software, bot = reducer.software(_first(headers, b"user-agent", MAX_USER_AGENT))
-        if bot.bot and self._drops_bots:
+        visitor = reducer.visitor(
+            headers.get(b"user-agent", b""), headers.get(b"accept-language", b""), seen.peer, self._chain(headers)
+        )
+        if self._drops_bots and visitor["bot"]:
             return Excluded("bot")
-        host = read_host(_first(headers, b"host", 256))
-        referrer, source_kind = reducer.origin(_first(headers, b"referer", MAX_REFERRER), host)
-        campaign = reducer.campaign(seen.query, source_kind)
         page = reducer.page(seen)
-        network, place = self._whereabouts(seen, headers, reducer)
         return Event(
             event_id=random_id(),
             kind=read_kind(seen, headers),
             time=reduce_time(seen.time, limits.time),
             time_precision=limits.time.label,
-            site=self._sites.get(host or "", self._main_site),
             method=reduce_method(seen.method),
             status=seen.status,
             duration_ms=reduce_duration(seen.duration_s, limits.duration),
@@ -132,55 +123,27 @@ class Capture:
             route=page.route,
             path=page.path,
             query=page.query,
-            referrer_class=referrer.referrer_class,
-            referrer_domain=referrer.referrer_domain,
-            referrer_path=referrer.referrer_path,
-            channel=campaign.channel,
-            utm_source=campaign.utm_source,
-            utm_medium=campaign.utm_medium,
-            utm_campaign=campaign.utm_campaign,
-            utm_term=campaign.utm_term,
-            utm_content=campaign.utm_content,
-            ip_network=network,
-            country_code=place.country_code,
-            region_code=place.region_code,
-            region=place.region,
-            city=place.city,
-            geo_precision=place.geo_precision,
-            browser=software.browser,
-            browser_version=software.browser_version,
-            os=software.os,
-            os_version=software.os_version,
-            device_class=software.device_class,
-            bot=bot.bot,
-            bot_reason=bot.bot_reason,
-            bot_name=bot.bot_name,
-            language=reducer.language(_first(headers, b"accept-language", 256)),
             consent=dict(consent.labels),
             consent_source=consent.source,
             gpc=consent.source == "gpc" or has_signal(headers, b"sec-gpc"),
-            cookies=self._cookies.reduce(headers.get(b"cookie", ()), limits.cookies),
+            cookies=self._cookies.reduce(headers.get(b"cookie", b""), limits.cookies),
             policy_version=self._policy_version,
             policy_hash=self._policy_hash,
+            **visitor,
+            **reducer.origin(headers.get(b"referer", b""), headers.get(b"host", b""), seen.query),
         )
 
-    def _whereabouts(self, seen: Observation, headers: Headers, reducer: Reducer) -> Whereabouts:
+    def _chain(self, headers: Headers) -> str:
         if not self.proxies and not self._warned and (b"x-forwarded-for" in headers or b"forwarded" in headers):
             self._warned = True
             logger.warning(
                 "forwarding headers arrive, but no proxy is trusted, so the peer counts as the client; "
                 "if a proxy stands in front, name it in trusted_proxies"
             )
-        return reducer.whereabouts(seen.peer, self.proxies.read_chain(headers))
-
-
-def _first(headers: Headers, name: bytes, limit: int) -> bytes:
-    """The first line of a header, cut: what is remembered of it must be bounded."""
-    lines = headers.get(name)
-    return lines[0][:limit] if lines else b""
+        return self.proxies.read_chain(headers)
 
 
 def has_signal(headers: Headers, name: bytes) -> bool:
     """Whether Sec-GPC or DNT is on: a value that is exactly `1`."""
-    lines = headers.get(name)
-    return lines is not None and any(value.strip(b" \t") == b"1" for value in lines)
+    value = headers.get(name)
+    return value is not None and any(part.strip(b" \t") == b"1" for part in value.split(b","))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, NamedTuple
 
-from centtrack.capture.headers import Headers, read_joined
+from centtrack.capture.headers import Headers, keep_right
 from centtrack.capture.network import Address, read_address
 from centtrack.errors import ConfigurationError
 
@@ -59,7 +59,7 @@ class TrustedProxies:
 
     def read_chain(self, headers: Headers) -> str:
         """What the proxies wrote, if any is trusted."""
-        return read_joined(headers, self._name) if self else ""
+        return keep_right(headers.get(self._name, b"")).decode("latin-1") if self else ""
 
     def resolve(self, peer: str | None, chain: str) -> Client:
         """The client of a request.

@@ -17,9 +17,9 @@ _NAME = re.compile(rb"([^=;]*)=[^;]*")
 _MAX_NAME = 128
 
 
-def cookie_names(lines: Sequence[bytes]) -> list[bytes]:
+def cookie_names(header: bytes) -> list[bytes]:
     """Names of the cookies of a request (RFC 6265, 4.2). Values aren't decoded, kept or looked at."""
-    return [name.strip(b" \t")[:_MAX_NAME] for name in _NAME.findall(b";".join(lines)[:_MAX_HEADER])]
+    return [name.strip(b" \t")[:_MAX_NAME] for name in _NAME.findall(header[:_MAX_HEADER])]
 
 
 class CookieRegistry:
@@ -29,14 +29,14 @@ class CookieRegistry:
         self._entries = entries
         self._counted = lru_cache(maxsize=1_024)(self._count)
 
-    def reduce(self, lines: Sequence[bytes], level: Cookies) -> dict[str, int] | None:
+    def reduce(self, header: bytes, level: Cookies) -> dict[str, int] | None:
         """Category → count, or, at level `names`, entry of the registry → count.
 
         A cookie that isn't in the registry counts as `unclassified` at both levels: its name could be anything.
         """
         if level is Cookies.NONE:
             return None
-        return dict(self._counted(tuple(cookie_names(lines)), level)) if lines else {}
+        return dict(self._counted(tuple(cookie_names(header)), level)) if header else {}
 
     def _count(self, names: tuple[bytes, ...], level: Cookies) -> dict[str, int]:
         return dict(sorted(Counter(self._key(name.decode("latin-1"), level) for name in names).items()))

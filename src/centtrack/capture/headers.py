@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+
+from centtrack.capture.observation import RawHeaders
 
 MAX_TEXT = 2_048
 MAX_USER_AGENT = 512
 MAX_FORWARDED = 8_192
 
-_READ = frozenset(
-    name.encode()
-    for name in (
-        "accept-language", "cookie", "dnt", "forwarded", "host", "purpose", "referer", "sec-fetch-dest", "sec-gpc",
-        "sec-purpose", "user-agent", "x-forwarded-for", "x-moz",
-    )
-)  # fmt: skip
+# Headers that are lists: of several lines, all count, in order (RFC 9110, 5.3). Of others, the first.
+_LISTS = {b"cookie": b"; ", b"dnt": b",", b"forwarded": b",", b"sec-gpc": b",", b"x-forwarded-for": b","}
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-Headers = dict[bytes, list[bytes]]
+Headers = dict[bytes, bytes]
 
 
-def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The headers that are of use, by lower-case name, each with its lines in order."""
+def read_headers(raw: RawHeaders) -> Headers:
+    """The headers by lower-case name, with the lines of a list joined."""
+    headers = dict(raw)
+    if len(headers) == len(raw) and b"host" in headers:
+        return headers  # each name once, in lower case as ASGI asks for
     found: Headers = {}
     for name, value in raw:
         key = name.lower()
-        if key in found:
-            found[key].append(value)
-        elif key in _READ:
-            found[key] = [value]
+        if key not in found:
+            found[key] = value
+        elif key in _LISTS:
+            found[key] += _LISTS[key] + value
     return found
 
 
@@ -41,19 +40,9 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     return text if text.isascii() else text.encode()[:limit].decode(errors="ignore")
 
 
-def read_text(headers: Headers, name: bytes, limit: int = MAX_TEXT) -> str | None:
-    """The first line of a header, as latin-1 (RFC 9110, 5.5), cleaned; None if there is none."""
-    lines = headers.get(name)
-    return clean(lines[0][:limit].decode("latin-1"), limit) if lines else None
+def keep_right(value: bytes, limit: int = MAX_FORWARDED) -> bytes:
+    """A list that is too long, cut at its left end, from the next whole entry on.
 
-
-def read_joined(headers: Headers, name: bytes, limit: int = MAX_FORWARDED) -> str:
-    """All lines of a list header, joined in order (RFC 9110, 5.3).
-
-    Of one that is too long the right end is kept, from the next whole entry on: proxies append there, and whoever
-    sent the left end could otherwise push out what they wrote.
+    Proxies append on the right, and whoever sent the left end could otherwise push out what they wrote.
     """
-    joined = b",".join(headers.get(name, ()))
-    if len(joined) > limit:
-        joined = joined[-limit:].partition(b",")[2]
-    return joined.decode("latin-1")
+    return value if len(value) <= limit else value[-limit:].partition(b",")[2]

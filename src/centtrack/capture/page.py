@@ -49,11 +49,11 @@ def read_kind(seen: Observation, headers: Headers) -> Kind:
     if seen.status is not None and 300 <= seen.status < 400 and seen.status != 304:
         return "other"
     destination = headers.get(b"sec-fetch-dest")
-    return _kind_of_content(seen) if destination is None else _KINDS.get(destination[0], "asset")
+    return _kind_of_content(seen) if destination is None else _KINDS.get(destination, "asset")
 
 
 def _is_prefetch(headers: Headers) -> bool:
-    return any(name in headers and b"prefetch" in headers[name][0].lower() for name in _PURPOSES)
+    return any(name in headers and b"prefetch" in headers[name].lower() for name in _PURPOSES)
 
 
 def _kind_of_content(seen: Observation) -> Kind:

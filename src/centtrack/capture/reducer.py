@@ -6,21 +6,22 @@ bounded caches in memory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any
 
 from centtrack.capture.bots import BotFields, label_bot
-from centtrack.capture.browser import BrowserFields, read_agent, reduce_browser
-from centtrack.capture.campaign import CampaignFields, reduce_campaign
+from centtrack.capture.browser import read_agent, reduce_browser
+from centtrack.capture.campaign import reduce_campaign
 from centtrack.capture.client import TrustedProxies
 from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import MAX_USER_AGENT, clean
 from centtrack.capture.language import reduce_language
-from centtrack.capture.network import embedded_address, reduce_address
+from centtrack.capture.network import Address, embedded_address, reduce_address
 from centtrack.capture.observation import Observation
 from centtrack.capture.page import PageFields, reduce_page
 from centtrack.capture.place import PlaceFields, reduce_place
-from centtrack.capture.referrer import MAX_REFERRER, ReferrerFields, read_source, reduce_referrer
+from centtrack.capture.referrer import MAX_REFERRER, read_host, read_source, reduce_referrer
 from centtrack.policy.levels import Browser, Geo, Ip
 from centtrack.policy.model import Document, Limits
 
@@ -28,28 +29,8 @@ _CACHED = 4_096
 _MAX_KEY = 256  # characters; what is longer isn't remembered
 
 
-class Software(NamedTuple):
-    """Who or what sent the request, as far as the limits let it be told."""
-
-    browser: BrowserFields
-    bot: BotFields
-
-
-class Origin(NamedTuple):
-    """Where the request came from."""
-
-    referrer: ReferrerFields
-    kind: str
-
-
-class Whereabouts(NamedTuple):
-    """Network and place of an address."""
-
-    network: str | None
-    place: PlaceFields
-
-
-_NOWHERE = Whereabouts(None, PlaceFields())
+Columns = Mapping[str, Any]
+"""Columns of an event, by name. Shared between events, so never changed."""
 
 
 class Reducer:
@@ -60,65 +41,78 @@ class Reducer:
         document: the policy's other rules.
         geo: where places are looked up.
         proxies: whose word on the client's address is taken.
-        own_hosts: names of the site, without `www.`.
     """
 
-    def __init__(
-        self,
-        limits: Limits,
-        document: Document,
-        geo: GeoDatabases,
-        proxies: TrustedProxies,
-        own_hosts: frozenset[str],
-    ) -> None:
+    def __init__(self, limits: Limits, document: Document, geo: GeoDatabases, proxies: TrustedProxies) -> None:
         self.limits = limits
-        self._proxies = proxies
         self._geo = geo
-        self._own_hosts = own_hosts
+        self._proxies = proxies
+        self._sites = {name.lower().removeprefix("www."): name for name in document.controller.site}
+        self._main_site = next(iter(document.controller.site), None)
         self._labels_bots = document.bots.record != "keep"
         self._query_keys = frozenset(document.page.query_keys)
         self._scrub_uuids = document.page.scrub_uuids
-        self.software = lru_cache(_CACHED)(self._software)
-        self.origin = lru_cache(_CACHED)(self._origin)
-        self.language = lru_cache(_CACHED)(self._language)
-        self._known_whereabouts = lru_cache(_CACHED)(self._whereabouts)
-        self._is_waived = limits.ip is Ip.FULL  # it may run out at any time: nothing of it is remembered
+        self._known_visitor = lru_cache(_CACHED)(self._visitor)
+        self._known_origin = lru_cache(_CACHED)(self._origin)
 
-    def _software(self, user_agent: bytes) -> Software:
-        text = clean(user_agent[:MAX_USER_AGENT].decode("latin-1"), MAX_USER_AGENT)
-        agent = read_agent(text) if text else None
-        bot = label_bot(text, agent) if self._labels_bots else BotFields(bot=None)
-        if self.limits.browser < Browser.FAMILY:
-            bot = bot._replace(bot_name=None)
-        return Software(reduce_browser(agent, self.limits.browser), bot)
+    def visitor(self, user_agent: bytes, language: bytes, peer: str | None, chain: str) -> Columns:
+        """Network, place, software and language of a client.
 
-    def _origin(self, referrer: bytes, host: str | None) -> Origin:
-        own_hosts = self._own_hosts | {host} if host else self._own_hosts
-        source = read_source(clean(referrer.decode("latin-1"), MAX_REFERRER), own_hosts)
-        limits = self.limits
-        fields = reduce_referrer(source, limits.referrer, limits.page, scrub_uuids=self._scrub_uuids)
-        return Origin(fields, source.kind)
+        Args:
+            user_agent: the header.
+            language: the header Accept-Language.
+            peer: who connected.
+            chain: what the proxies wrote.
+        """
+        # A full address is under a waiver, which may run out at any time: nothing of it is remembered.
+        if len(chain) > _MAX_KEY or self.limits.ip is Ip.FULL:
+            return self._visitor(user_agent[:MAX_USER_AGENT], language[:_MAX_KEY], peer, chain)
+        return self._known_visitor(user_agent[:MAX_USER_AGENT], language[:_MAX_KEY], peer, chain)
 
-    def _language(self, accept_language: bytes) -> str | None:
-        return reduce_language(clean(accept_language.decode("latin-1"), 256), self.limits.language)
+    def origin(self, referrer: bytes, host: bytes, query: bytes) -> Columns:
+        """Site, referrer, channel and campaign of a request.
 
-    def _whereabouts(self, peer: str | None, chain: str) -> Whereabouts:
-        address = self._proxies.resolve(peer, chain).address
-        if address is None:
-            return _NOWHERE
-        places = self.limits.geo is not Geo.NONE
-        place = reduce_place(self._geo.look_up(embedded_address(address)), self.limits.geo) if places else PlaceFields()
-        return Whereabouts(reduce_address(address, self.limits.ip), place)
-
-    def whereabouts(self, peer: str | None, chain: str) -> Whereabouts:
-        """Network and place of the client: of the peer, or of whom the proxies name."""
-        remembered = len(chain) <= _MAX_KEY and not self._is_waived
-        return (self._known_whereabouts if remembered else self._whereabouts)(peer, chain)
-
-    def campaign(self, query: bytes, source_kind: str) -> CampaignFields:
-        """Channel and UTM values."""
-        return reduce_campaign(query, source_kind, self.limits.campaign, scrub_uuids=self._scrub_uuids)
+        Args:
+            referrer: the header Referer.
+            host: the header Host.
+            query: of the request.
+        """
+        if len(referrer) + len(host) + len(query) > 2 * _MAX_KEY:
+            return self._origin(referrer[:MAX_REFERRER], host[:_MAX_KEY], query)
+        return self._known_origin(referrer, host, query)
 
     def page(self, seen: Observation) -> PageFields:
         """Route, path and query."""
         return reduce_page(seen, self.limits.page, self._query_keys, scrub_uuids=self._scrub_uuids)
+
+    def _visitor(self, user_agent: bytes, language: bytes, peer: str | None, chain: str) -> Columns:
+        limits = self.limits
+        text = clean(user_agent.decode("latin-1"), MAX_USER_AGENT)
+        agent = read_agent(text) if text else None
+        bot = label_bot(text, agent) if self._labels_bots else BotFields(bot=None)
+        if limits.browser < Browser.FAMILY:
+            bot = bot._replace(bot_name=None)
+        address = self._proxies.resolve(peer, chain).address
+        return {
+            "ip_network": reduce_address(address, limits.ip) if address else None,
+            **self._place(address)._asdict(),
+            **reduce_browser(agent, limits.browser)._asdict(),
+            **bot._asdict(),
+            "language": reduce_language(clean(language.decode("latin-1")), limits.language),
+        }
+
+    def _place(self, address: Address | None) -> PlaceFields:
+        if address is None or self.limits.geo is Geo.NONE:
+            return PlaceFields()
+        return reduce_place(self._geo.look_up(embedded_address(address)), self.limits.geo)
+
+    def _origin(self, referrer: bytes, host: bytes, query: bytes) -> Columns:
+        limits, uuids = self.limits, self._scrub_uuids
+        name = read_host(host)
+        own_hosts = self._sites.keys() | {name} if name else self._sites.keys()
+        source = read_source(clean(referrer.decode("latin-1"), MAX_REFERRER), own_hosts)
+        return {
+            "site": self._sites.get(name or "", self._main_site),
+            **reduce_referrer(source, limits.referrer, limits.page, scrub_uuids=uuids)._asdict(),
+            **reduce_campaign(query, source.kind, limits.campaign, scrub_uuids=uuids)._asdict(),
+        }
