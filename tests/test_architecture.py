@@ -12,12 +12,13 @@ SOURCE = Path(__file__).parent.parent / "src" / "centtrack"
 # Each part, and what it may import of the others. From the bottom to the top.
 ALLOWED = {
     "errors": set(),
+    "locks": set(),
     "event": set(),
     "policy": {"errors", "event"},
     "consent": {"errors", "event", "policy"},
     "capture": {"errors", "event", "policy", "consent"},
-    "sinks": {"errors", "event", "policy"},
-    "delivery": {"errors", "event", "capture", "sinks"},
+    "sinks": {"errors", "event", "policy", "locks"},
+    "delivery": {"errors", "event", "capture", "sinks", "locks"},
     "middleware": {"errors", "event", "policy", "consent", "capture", "sinks", "delivery"},
     "testing": {"event", "sinks"},
     "explain": {"errors", "event", "policy", "capture"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -16,7 +17,7 @@ from centtrack.capture.client import ForwardedHeader, TrustedProxies
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation, RawHeaders
 from centtrack.capture.route import read_route
-from centtrack.consent.state import SCOPE_KEY, Consent
+from centtrack.consent.state import NO_CHOICE, SCOPE_KEY, Consent
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.errors import ConfigurationError
 from centtrack.policy.model import nearest
@@ -33,6 +34,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DISABLED_VARIABLE = "CENTTRACK_DISABLED"
 MIN_SECRET = 32  # bytes
+_MAX_LENGTH_DIGITS = 19
 _OPTIONS = ("policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal")
 
 
@@ -79,6 +81,8 @@ class TelemetryMiddleware:
             self.pipeline = Pipeline(capture, open_sinks(sink), Path(journal).absolute() if journal else None)
         except ConfigurationError as error:
             self.problem = error
+        except Exception as error:  # noqa: BLE001 - see above: it must not be raised
+            self.problem = ConfigurationError(f"an option is of the wrong type: {type(error).__name__}: {error}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -165,7 +169,7 @@ class _Request:
     """What is noted of one connection while it is served."""
 
     __slots__ = (
-        "_app", "_bytes", "_content_type", "_custom", "_headers", "_length", "_path", "_pipeline", "_root_path",
+        "_app", "_bytes", "_content_type", "_custom", "_headers", "_is_gone", "_length", "_path", "_pipeline", "_root_path",
         "_scope", "_send", "_started", "_status", "_time",
     )  # fmt: skip
 
@@ -180,6 +184,7 @@ class _Request:
         self._status: int | None = None
         self._content_type: str | None = None
         self._bytes = 0
+        self._is_gone = False
         self._length: int | None = None
         self._custom: list[CustomEvent] = []
         self._time = time.time()
@@ -187,22 +192,27 @@ class _Request:
 
     async def send(self, message: Message) -> None:
         """Pass a message on, unchanged, and note what it tells."""
-        await self._send(message)
-        kind = message["type"]
+        try:
+            await self._send(message)
+        except BaseException:
+            self._is_gone = True  # the client has left, or the server won't take it: what the app tells is not true
+            raise
+        try:
+            self._note(message["type"], message)
+        except Exception as error:  # noqa: BLE001 - not as ASGI has it; but the server took it, and so do we
+            logger.debug("a message could not be read: %s", type(error).__name__)
+
+    def _note(self, kind: str, message: Message) -> None:
         if kind == "http.response.body":
             self._bytes += len(message.get("body", b""))
             if not message.get("more_body", False):
                 self.finish()
         elif kind == "http.response.start" or kind == "websocket.http.response.start":
             self._start(message)
-        else:
-            self._note(kind, message)
-
-    def _note(self, kind: str, message: Message) -> None:
-        if kind == "websocket.accept":
-            self._status = 101
         elif kind == "websocket.send":
-            self._bytes += len(message.get("bytes") or (message.get("text") or "").encode())
+            self._bytes += len(message.get("bytes") or (message.get("text") or "").encode(errors="replace"))
+        elif kind == "websocket.accept":
+            self._status = 101
         elif kind == "websocket.close" and self._status is None:
             self._status = 403  # closed before it was accepted: what the server answers then
         elif kind == "websocket.http.response.body":
@@ -217,25 +227,32 @@ class _Request:
             key = name.lower()
             if key == b"content-type":
                 self._content_type = value.decode("latin-1")
-            elif key == b"content-length" and value.isdigit():
+            elif key == b"content-length" and value.isdigit() and len(value) < _MAX_LENGTH_DIGITS:
                 self._length = int(value)
 
     @property
     def consent(self) -> Consent:
-        """What the visitor allows."""
-        return self._pipeline.capture.consent_of(self._headers)
+        """What the visitor allows; if that can't be read, nothing."""
+        try:
+            return self._pipeline.capture.consent_of(self._headers)
+        except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
+            logger.error("consent could not be read: %s", type(error).__name__)
+            return NO_CHOICE
 
     def track(self, name: str, props: Mapping[str, Any]) -> None:
         """Note a custom event; it is recorded with the request. One that the policy doesn't declare is counted."""
-        problem = self._pipeline.capture.check_custom(name, props)
-        if problem is None and self._scope is not None:
-            self._custom.append(CustomEvent(name, dict(props)))
-        else:
-            self._pipeline.refuse("undeclared" if problem else "too_late", problem)
+        try:
+            problem = self._pipeline.capture.check_custom(name, props)
+            if problem is None and self._scope is not None:
+                self._custom.append(CustomEvent(name, dict(props)))
+            else:
+                self._pipeline.refuse("undeclared" if problem else "too_late", problem)
+        except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
+            logger.error("a custom event could not be recorded: %s", type(error).__name__)
 
     def fail(self) -> None:
-        """The app raised: if nothing was sent yet, the server answers with 500."""
-        if self._status is None:
+        """The app raised: if nothing was sent yet, the server answers with 500, unless the client has left."""
+        if self._status is None and not self._is_gone:
             self._status = 500
 
     def finish(self) -> None:
@@ -247,6 +264,8 @@ class _Request:
             self._pipeline.observe(self._observation(scope), self._custom)
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
             logger.error("a request could not be recorded: %s", type(error).__name__)
+            with contextlib.suppress(Exception):
+                self._pipeline.refuse("capture_failed")
 
     def _observation(self, scope: Scope) -> Observation:
         client = scope.get("client")

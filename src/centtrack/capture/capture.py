@@ -146,4 +146,4 @@ class Capture:
 def has_signal(headers: Headers, name: bytes) -> bool:
     """Whether Sec-GPC or DNT is on: a value that is exactly `1`."""
     value = headers.get(name)
-    return value is not None and any(part.strip(b" \t") == b"1" for part in value.split(b","))
+    return value is not None and any(part.strip(b" \t") == b"1" for part in value.split(b"\n"))

@@ -65,7 +65,7 @@ def _accept(log: LogFile, path: Path, policy: PrivacyPolicy, sink: Sink) -> Impo
 
 def _deliver(path: Path, sink: Sink) -> bool:
     """Deliver all that waits; False if the sink takes nothing for a while."""
-    deliverer = Deliverer(path, sink, releases=True)
+    deliverer = Deliverer(path, sink)
     deliverer.start()
     deliverer.drain(timeout_s=float("inf"))
     columns = (SpinnerColumn(), TextColumn("Delivering"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from centtrack.delivery.journal import Journal
+import apsw
+
+from centtrack.delivery.journal import Journal, start_of
+from centtrack.errors import JournalError
 
 
 @dataclass(slots=True)
@@ -97,23 +100,25 @@ def read_counts(path: Path) -> Counts:
         JournalError: if there is none, or it can't be read.
     """
     journal = Journal(path)
-    journal.open_existing()
     try:
+        journal.open_existing()
         with journal.database as database:  # one snapshot
             waiting: Any = database.execute("select count(*), min(release_at) from held").get
             workers = _read_workers(journal)
             sinks = _read_sinks(journal, sum(worker.accepted for worker in workers), waiting[0])
             size = database.pragma("page_count") * database.pragma("page_size")
         return Counts(path, workers, sinks, waiting[0], waiting[1], size)
+    except apsw.Error as error:
+        raise JournalError(f"journal {path} can't be read: {type(error).__name__}: {error}") from None
     finally:
         journal.close()
 
 
 def _read_workers(journal: Journal) -> list[WorkerCounts]:
-    rows: Any = journal.database.execute("select name, pid, ended from worker order by rowid")
+    rows: Any = journal.database.execute("select name, pid, started, ended from worker order by rowid")
     workers = {
-        name: WorkerCounts(name, "ended" if ended else "running" if _is_alive(pid) else "killed")
-        for name, pid, ended in rows
+        name: WorkerCounts(name, "ended" if ended else "running" if _is_alive(pid, started) else "killed")
+        for name, pid, started, ended in rows
     }
     counters: Any = journal.database.execute("select worker, name, reason, count from counter")
     for name, counter, reason, count in counters:
@@ -127,7 +132,10 @@ def _read_workers(journal: Journal) -> list[WorkerCounts]:
     return list(workers.values())
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(pid: int, started: str) -> bool:
+    """Whether that process runs still, and isn't a later one of the same id."""
+    if started:
+        return start_of(pid) == started
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

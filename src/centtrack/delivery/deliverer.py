@@ -15,9 +15,9 @@ import apsw
 import msgspec
 
 from centtrack.delivery.journal import Journal, StoredBatch
-from centtrack.delivery.locks import FileLock
-from centtrack.errors import CenttrackError, Rejected, RetryLater
+from centtrack.errors import Rejected, RetryLater
 from centtrack.event import Event
+from centtrack.locks import FileLock
 from centtrack.sinks.base import Batch, Sink, name_of
 
 logger = logging.getLogger(__name__)
@@ -41,14 +41,12 @@ class Deliverer:
     Args:
         path: the journal.
         sink: where to.
-        releases: whether it also releases events whose bucket of time has ended.
     """
 
-    def __init__(self, path: Path, sink: Sink, *, releases: bool = False) -> None:
+    def __init__(self, path: Path, sink: Sink) -> None:
         self.sink = sink
         self.name = name_of(sink)
         self._path = path
-        self._releases = releases
         self._lock = FileLock(path.with_name(f"{path.stem}-{_file_name(self.name)}.lock"))
         self._linger_s = float(getattr(sink, "linger_s", _LINGER_S))
         self._decoder = msgspec.json.Decoder(Event)
@@ -56,6 +54,7 @@ class Deliverer:
         self._draining = threading.Event()
         self._deadline = float("inf")
         self._failures = 0
+        self._complained = False
         self._thread = threading.Thread(target=self._run, name=f"centtrack-deliver-{self.name}", daemon=True)
 
     def start(self) -> None:
@@ -88,15 +87,25 @@ class Deliverer:
                     return self._deliver_all()
                 if self._draining.is_set() and self._is_drained():
                     return None
-            except (apsw.Error, OSError, CenttrackError) as error:
-                logger.error("delivery to %s can't read the journal: %s", self.name, error)
+                self._complained = False
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
+                self._complain(error)
             finally:
                 self._lock.release()
-            if self._draining.is_set():
-                time.sleep(_DRAIN_POLL_S)
-            else:
-                self._draining.wait(_LOCK_POLL_S)
+            self._pause(_LOCK_POLL_S)
         return None
+
+    def _complain(self, error: Exception) -> None:
+        if not self._complained:
+            logger.error("delivery to %s is held up: %s: %s", self.name, type(error).__name__, error)
+        self._complained = True
+
+    def _pause(self, seconds: float) -> None:
+        """Wait; while draining only for a moment."""
+        if self._draining.is_set():
+            time.sleep(min(seconds, _DRAIN_POLL_S))
+        else:
+            self._draining.wait(seconds)
 
     def _is_over(self) -> bool:
         return time.monotonic() >= self._deadline
@@ -159,7 +168,7 @@ class Deliverer:
 
     def _deliver_next(self, journal: Journal) -> bool:
         """Deliver one batch; False if there was none, or it has to be tried again."""
-        while self._releases and journal.release(time.time()):
+        while journal.release(time.time()):
             pass
         stored = journal.next_batch(self.name, MAX_BATCH)
         if stored is None:
@@ -238,10 +247,7 @@ class Deliverer:
             wait_s = max(wait_s, error.after_s)
         until = time.monotonic() + wait_s
         while (left := until - time.monotonic()) > 0 and not self._is_over():
-            if self._draining.is_set():
-                time.sleep(min(left, _DRAIN_POLL_S))
-            else:
-                self._draining.wait(left)
+            self._pause(left)
 
 
 def _file_name(name: str) -> str:

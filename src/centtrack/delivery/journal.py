@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from centtrack.delivery.locks import FileLock
 from centtrack.errors import JournalError
+from centtrack.locks import FileLock
 
 VERSION = 1
+_APPLICATION_ID = 0x63656E74  # "cent"
 _BUSY_TIMEOUT_MS = 5_000
 _RELEASED_ROWS = 1_000
 _KEPT_WORKERS = 32
@@ -28,7 +29,9 @@ EARLIER = "earlier"
 
 _SCHEMA = """
 create table meta (key text primary key, value) without rowid;
-create table worker (name text primary key, pid integer not null, ended integer not null default 0);
+create table worker (
+    name text primary key, pid integer not null, started text not null, ended integer not null default 0
+);
 create table counter (
     worker text not null, name text not null, reason text not null, count integer not null,
     primary key (worker, name, reason)
@@ -61,6 +64,10 @@ class StoredBatch(NamedTuple):
     last: int
     repeated: bool
     events: bytes
+
+
+class JournalGoneError(JournalError):
+    """The journal's file is no longer where it was; opening it again makes a new one."""
 
 
 class Encoded(NamedTuple):
@@ -107,6 +114,8 @@ class Journal:
         self.id = ""
         self._lock = FileLock(path.with_suffix(".lock"))
         self._database: apsw.Connection | None = None
+        self._file: os.stat_result | None = None
+        self._is_dirty = True  # whether rows were deleted since the file was last shrunk
 
     @property
     def database(self) -> apsw.Connection:
@@ -126,7 +135,7 @@ class Journal:
         with self._lock:
             # SQLite would create it readable by all; the WAL's files take over the mode of this one.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-            self._connect()
+            self._connect(may_create=True)
 
     def open_existing(self) -> None:
         """Open a database that must exist, as for reading its status.
@@ -137,13 +146,13 @@ class Journal:
         if not self.path.is_file():
             raise JournalError(f"no journal at {self.path}")
         with self._lock:
-            self._connect()
+            self._connect(may_create=False)
 
-    def _connect(self) -> None:
+    def _connect(self, *, may_create: bool) -> None:
         database = apsw.Connection(str(self.path))
         try:
             database.set_busy_timeout(_BUSY_TIMEOUT_MS)
-            self._prepare(database)
+            self._prepare(database, may_create=may_create)
         except apsw.NotADBError:
             database.close()
             raise JournalError(f"{self.path} is not a journal: not a SQLite database") from None
@@ -151,21 +160,21 @@ class Journal:
             database.close()
             raise
         self._database = database
+        self._file = self.path.stat()
 
-    def _prepare(self, database: apsw.Connection) -> None:
-        version = database.pragma("user_version")
+    def _prepare(self, database: apsw.Connection, *, may_create: bool) -> None:
+        version: Any = database.pragma("user_version")
+        is_ours = database.pragma("application_id") == _APPLICATION_ID
+        is_empty = not database.execute("select exists (select 1 from sqlite_schema)").get
+        if not is_ours and not (may_create and is_empty and version == 0):
+            raise JournalError(f"{self.path} is not a journal: some other program's database")
         if version > VERSION:
             raise JournalError(
                 f"journal {self.path} has version {version}, this centtrack knows {VERSION}: "
                 "update centtrack, or name another file with journal="
             )
         if version == 0:
-            database.pragma("auto_vacuum", 2)  # incremental
-            database.pragma("journal_mode", "wal")
-            with database:
-                database.execute(_SCHEMA)
-                database.execute("insert into meta values ('id', ?)", (uuid.uuid4().hex,))
-                database.pragma("user_version", VERSION)
+            _create(database)
         database.pragma("synchronous", 1)  # NORMAL: survives a kill of the process; a power cut may take the last ms
         database.pragma("secure_delete", 0)
         self.id = str(database.execute("select value from meta where key = 'id'").get)
@@ -179,9 +188,15 @@ class Journal:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
-        """A write transaction, alone among all processes of the host."""
+        """A write transaction, alone among all processes of the host.
+
+        Raises:
+            JournalGoneError: if the file was removed or replaced: what is written to it nobody would read.
+        """
         database = self.database
         with self._lock:
+            if not self._is_in_place():
+                raise JournalGoneError(f"journal {self.path} was removed or replaced while in use")
             database.execute("begin immediate")
             try:
                 yield database
@@ -190,6 +205,12 @@ class Journal:
                 if database.in_transaction:
                     database.execute("rollback")
                 raise
+
+    def _is_in_place(self) -> bool:
+        try:
+            return self._file is not None and os.path.samestat(self._file, self.path.stat())
+        except FileNotFoundError:
+            return False
 
     # What the recorder does.
 
@@ -224,7 +245,7 @@ class Journal:
     def begin_worker(self, worker: str, pid: int) -> None:
         """Note that a worker writes from now on."""
         with self.transaction() as database:
-            database.execute("insert or replace into worker values (?, ?, 0)", (worker, pid))
+            database.execute("insert or replace into worker values (?, ?, ?, 0)", (worker, pid, start_of(pid)))
             _fold_old_workers(database)
 
     def end_worker(self, worker: str) -> None:
@@ -324,6 +345,7 @@ class Journal:
                 (last, delivered, sink),
             )
             database.execute("delete from batch where sequence <= (select min(cursor) from sink)")
+        self._is_dirty = True
 
     def note_error(self, sink: str, error: str | None) -> None:
         """Note why a sink can't be delivered to at present."""
@@ -331,12 +353,27 @@ class Journal:
             database.execute("update sink set error = ? where name = ?", (error, sink))
 
     def tidy(self) -> None:
-        """When all is delivered, shrink the file, so that delivered events are gone from the disk."""
-        drained = "select not exists (select 1 from batch) and not exists (select 1 from held)"
-        if self.database.execute(drained).get and self.database.pragma("freelist_count"):
-            with self._lock:
-                self.database.execute("vacuum")
+        """When nothing waits for delivery, rewrite the file without what was delivered, and empty the WAL."""
+        if not self._is_dirty or self.database.execute("select exists (select 1 from batch)").get:
+            return
+        with self._lock:
+            self.database.execute("vacuum")
+            busy = False
+            try:
                 self.database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                busy = True  # another process reads; the next time will do
+            self._is_dirty = busy
+
+
+def _create(database: apsw.Connection) -> None:
+    database.pragma("auto_vacuum", 2)  # incremental
+    database.pragma("journal_mode", "wal")
+    with database:
+        database.execute(_SCHEMA)
+        database.execute("insert into meta values ('id', ?)", (uuid.uuid4().hex,))
+        database.pragma("user_version", VERSION)
+        database.pragma("application_id", _APPLICATION_ID)
 
 
 def _fold_old_workers(database: apsw.Connection) -> None:
@@ -352,3 +389,12 @@ def _fold_old_workers(database: apsw.Connection) -> None:
         )
         database.execute("delete from counter where worker = ?", (name,))
         database.execute("delete from worker where name = ?", (name,))
+
+
+def start_of(pid: int) -> str:
+    """When a process began, in the kernel's own terms, to tell it from a later one of the same id; "" if not known."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
 from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.paths import default_journal
-from centtrack.delivery.recorder import Recorder
+from centtrack.delivery.recorder import Recorder, Work
 from centtrack.event import Event
 from centtrack.sinks.base import Sink, is_storing, name_of
 
@@ -54,21 +55,19 @@ class Pipeline:
     @property
     def recorder(self) -> Recorder:
         """This process's recorder, started if need be."""
-        if self._recorder is None or self._owner != os.getpid():
-            self.start()
-        assert self._recorder is not None  # noqa: S101 - for the type checker: start() made it
-        return self._recorder
+        recorder = self._recorder
+        return recorder if recorder is not None and self._owner == os.getpid() else self.start()
 
-    def start(self) -> None:
+    def start(self) -> Recorder:
         """Start the threads of this process, if they don't run yet."""
         if self._owner not in {None, os.getpid()}:
             self._lock = threading.Lock()  # the parent's may have been held when it forked
         with self._lock:
             if self._recorder is not None and self._owner == os.getpid():
-                return
-            deliverers = [
-                Deliverer(self.journal, sink, releases=self.bucket_s is not None) for sink in self.sinks
-            ]  # fmt: skip
+                return self._recorder
+            with suppress(OSError):  # the recorder says so, and tries again
+                self.journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            deliverers = [Deliverer(self.journal, sink) for sink in self.sinks]
             recorder = Recorder(
                 self.journal,
                 sinks=[name_of(sink) for sink in self.sinks],
@@ -82,6 +81,7 @@ class Pipeline:
             self._deliverers, self._recorder, self._owner = deliverers, recorder, os.getpid()
             atexit.register(self.close)
         self._say_when()
+        return recorder
 
     def _say_when(self) -> None:
         names = ", ".join(map(name_of, self.sinks))
@@ -100,17 +100,20 @@ class Pipeline:
         requests in one go that costs half of what it costs between the steps of one, and no header, however it is
         made, can stall the event loop.
         """
-        recorder = self.recorder
-        recorder.offer(partial(self._made, seen))
+        self._offer(partial(self._made, seen))
         for event in custom:
-            recorder.offer(partial(self._made, seen, event))
+            self._offer(partial(self._made, seen, event))
 
-    def refuse(self, reason: str, problem: str | None) -> None:
-        """Count a custom event that isn't recorded, and say why, once for each problem."""
-        self.recorder.offer(lambda: reason)
+    def refuse(self, reason: str, problem: str | None = None) -> None:
+        """Count something that isn't recorded; say why, once for each problem."""
+        self._offer(reason)
         if problem and problem not in self._said:
             self._said.add(problem)
             logger.error("%s", problem)
+
+    def _offer(self, item: Work | str) -> None:
+        while not self.recorder.offer(item):  # closed since we looked: the next one takes it
+            pass
 
     def _made(self, seen: Observation, custom: CustomEvent | None = None) -> Event | str:
         try:

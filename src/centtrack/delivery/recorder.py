@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from centtrack.delivery.journal import Encoded, Journal
+from centtrack.delivery.journal import Encoded, Journal, JournalGoneError
 from centtrack.errors import JournalError
 from centtrack.event import Event
 
@@ -67,18 +67,21 @@ class Recorder:
         self._written: Counter[tuple[str, str]] = Counter()
         self._encoder = msgspec.json.Encoder()
         self._closing = False
+        self._has_ended = False
         self._thread = threading.Thread(target=self._run, name="centtrack-recorder", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def offer(self, item: Event | Work | str) -> None:
-        """Append an event, what will make one, or the reason why there is none.
+    def offer(self, item: Event | Work | str) -> bool:
+        """Append an event, what will make one, or the reason why there is none. Never waits.
 
-        Never waits; at a full queue the event is dropped and counted.
+        At a full queue the event is dropped and counted. False, and nothing is counted, if the recorder has ended.
         """
         with self._lock:
+            if self._has_ended:
+                return False
             self._offered += 1
             if isinstance(item, str):
                 self._dropped[item] += 1
@@ -88,6 +91,7 @@ class Recorder:
                 self._queue.append(item)
         if not self._wake.is_set():
             self._wake.set()
+        return True
 
     def _drop(self, reason: str) -> None:
         with self._lock:
@@ -116,16 +120,23 @@ class Recorder:
     def _run(self) -> None:
         journal = Journal(self._path)
         try:
+            self._persist(journal, partial(self._begin, journal))
             self._warm_up()
-            self._begin(journal)
             while self._commit_next(journal):
                 pass
             self._end(journal)
         except Exception:
-            logger.exception("the recorder stopped: events are dropped from now on")
+            logger.exception("the recorder stopped: what is offered from now on is dropped")
         finally:
             with contextlib.suppress(apsw.Error, OSError):
                 journal.close()
+
+    def _begin(self, journal: Journal) -> None:
+        journal.close()
+        journal.open()
+        for sink in self._sinks:
+            journal.register(sink)
+        journal.begin_worker(self.worker, os.getpid())
 
     def _warm_up(self) -> None:
         try:
@@ -134,18 +145,18 @@ class Recorder:
             logger.error("could not prepare capture: %s", type(error).__name__)
         self.is_warm = True
 
-    def _begin(self, journal: Journal) -> None:
-        def begin() -> None:
-            journal.open()
-            for sink in self._sinks:
-                journal.register(sink)
-            journal.begin_worker(self.worker, os.getpid())
-
-        self._persist(begin)
-
     def _end(self, journal: Journal) -> None:
+        """Commit what was offered meanwhile, take no more, and note a clean end."""
+        while True:
+            with self._lock:
+                items, self._queue = self._queue, []
+                self._has_ended = not items
+            encoded = self._encode(self._make(items))
+            self._persist(journal, partial(self._append, journal, encoded), lost=encoded.total)
+            if not items:
+                break
+            self._on_commit()
         with contextlib.suppress(apsw.Error, OSError, JournalError):
-            self._append(journal, Encoded(0, b"", []))
             journal.end_worker(self.worker)
 
     def _commit_next(self, journal: Journal) -> bool:
@@ -156,7 +167,7 @@ class Recorder:
             flushes, self._flushes = self._flushes, []
         for start in range(0, len(items) or 1, _MAX_COMMIT):
             encoded = self._encode(self._make(items[start : start + _MAX_COMMIT]))
-            self._persist(partial(self._append, journal, encoded), lost=encoded.total)
+            self._persist(journal, partial(self._append, journal, encoded), lost=encoded.total)
         self._on_commit()
         for done in flushes:
             done.set()
@@ -224,7 +235,7 @@ class Recorder:
         new = {key: total - self._written[key] for key, total in totals.items() if total > self._written[key]}
         return {**new, ("accepted", ""): accepted} if accepted else new
 
-    def _persist(self, work: Callable[[], None], lost: int = 0) -> None:
+    def _persist(self, journal: Journal, work: Callable[[], None], lost: int = 0) -> None:
         """Do this as soon as the journal allows. Meanwhile events wait in the queue, and are dropped once it's full."""
         complained = False
         while True:
@@ -235,7 +246,20 @@ class Recorder:
                     logger.error("the journal can't be written, events wait in memory: %s", error)
                     complained = True
                 if self._closing:
-                    for _ in range(lost):
-                        self._drop("journal_failed")
+                    with self._lock:
+                        self._dropped["journal_failed"] += lost
                     return None
-                time.sleep(_RETRY_S)
+                self._recover(journal, error)
+
+    def _recover(self, journal: Journal, error: Exception) -> None:
+        """Open a journal anew that was removed; else wait, with what is queued reduced: nothing raw may wait long."""
+        if isinstance(error, JournalGoneError):
+            with contextlib.suppress(apsw.Error, OSError, JournalError):
+                return self._begin(journal)
+        with self._lock:
+            items, self._queue = self._queue, []
+        made = self._make(items)
+        with self._lock:
+            self._queue[:0] = made
+        time.sleep(_RETRY_S)
+        return None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centtrack.errors import ConfigurationError, MissingExtraError
+from centtrack.errors import ConfigurationError, MissingExtraError, Rejected
 from centtrack.event import Event
+from centtrack.locks import FileLock
 from centtrack.sinks.base import Batch
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from deltalake import DeltaTable
 
 try:
@@ -38,7 +41,8 @@ class DeltaSink:
         if deltalake is None:
             raise MissingExtraError("The delta: sink", "delta")
         self.location = table_location(url)
-        self.name = f"delta:{self.location}"
+        self.name = f"delta:{_without_credentials(self.location)}"
+        self._is_local = not _URL.match(self.location)
         self._table: DeltaTable | None = None
         self._commits = 0
 
@@ -46,20 +50,23 @@ class DeltaSink:
         """Open the table; create it if there is none."""
         from centtrack.sinks.arrow import event_schema
 
-        if not _URL.match(self.location):
+        if self._is_local:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._table = deltalake.DeltaTable.create(
-            self.location,
-            schema=deltalake.Schema.from_arrow(event_schema()),
-            mode="ignore",
-            partition_by=["date"],
-            configuration={"delta.dataSkippingStatsColumns": _STATISTICS},
-        )
+        with self._maintenance():
+            self._table = deltalake.DeltaTable.create(
+                self.location,
+                schema=deltalake.Schema.from_arrow(event_schema()),
+                mode="ignore",
+                partition_by=["date"],
+                configuration={"delta.dataSkippingStatsColumns": _STATISTICS},
+            )
 
     def write(self, events: Sequence[Event]) -> None:
-        """Append a batch, unless the table has it already."""
-        from centtrack.sinks.arrow import event_table
+        """Append a batch, unless the table has it already.
 
+        Raises:
+            Rejected: if a value is beyond what its column can hold.
+        """
         if self._table is None:
             self.open()
         table = self._table
@@ -73,27 +80,48 @@ class DeltaSink:
             transactions = [deltalake.Transaction(events.stream, events.sequence)]
         deltalake.write_deltalake(
             table,
-            event_table(events),
+            _as_table(events),
             mode="append",
             commit_properties=deltalake.CommitProperties(app_transactions=transactions),
         )
         self._commits += 1
-        if self._commits >= _COMPACT_EVERY:
+        if self._commits >= _COMPACT_EVERY and self._is_local:
             self.compact()
 
     def compact(self) -> None:
-        """Join small files, remove those that nobody reads any more, and reopen. Runs where delivery runs, so under
-        its lock.
-        """  # noqa: D205
-        table = deltalake.DeltaTable(self.location)
-        table.optimize.compact()
-        table.vacuum(retention_hours=_RETENTION_H, dry_run=False)
+        """Join small files, and remove those that nobody reads any more; then reopen.
+
+        One process at a time: deltalake doesn't notice that another compaction took the same files away, and doubles
+        their rows (tried). In an object store there is no lock to take, so this isn't done there by itself.
+        """
+        with self._maintenance():
+            table = deltalake.DeltaTable(self.location)
+            table.optimize.compact()
+            table.vacuum(retention_hours=_RETENTION_H, dry_run=False)
         self._table = deltalake.DeltaTable(self.location)
         self._commits = 0
+
+    def _maintenance(self) -> AbstractContextManager[object]:
+        """The table's own lock, beside its log; Delta readers pass over names that begin with an underscore."""
+        return FileLock(Path(self.location) / "_centtrack.lock") if self._is_local else nullcontext()
 
     def close(self) -> None:
         """Forget the table."""
         self._table = None
+
+
+def _as_table(events: Sequence[Event]) -> pa.Table:
+    from centtrack.sinks.arrow import event_table
+
+    try:
+        return event_table(events)
+    except (OverflowError, ValueError) as error:  # Arrow's errors about values are ValueErrors
+        raise Rejected(f"a value does not fit its column: {type(error).__name__}") from error
+
+
+def _without_credentials(location: str) -> str:
+    scheme, separator, rest = location.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else location
 
 
 def table_location(url: str) -> str:

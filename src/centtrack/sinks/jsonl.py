@@ -15,6 +15,7 @@ from centtrack.errors import ConfigurationError, RetryLater
 from centtrack.event import Event
 from centtrack.sinks.base import Batch
 
+_TAIL = 65_536
 _LOOK_BACK = 4  # how many times the size of a repeated batch is searched for what it already wrote
 
 
@@ -57,7 +58,8 @@ class JsonLinesSink:
                 _cut_half_line(file)
                 written = _ids_at_end(file, _LOOK_BACK * len(self._encoder.encode_lines(events)))
                 events = [event for event in events if event.event_id not in written]
-            _write_all(file, self._encoder.encode_lines(events))
+            begin = b"\n" if regular and not _ends_with_line(file) else b""
+            _write_all(file, begin + self._encoder.encode_lines(events))
             if regular:
                 os.fsync(file.fileno())
 
@@ -74,11 +76,17 @@ def _tail(file: io.FileIO, size: int) -> bytes:
     return file.read(size)
 
 
+def _ends_with_line(file: io.FileIO) -> bool:
+    return _tail(file, 1) in {b"", b"\n"}
+
+
 def _cut_half_line(file: io.FileIO) -> None:
+    """Cut off what stands behind the last line's end, however long it is."""
+    size = _TAIL
     end = file.seek(0, os.SEEK_END)
-    tail = _tail(file, 65_536)
-    if tail and not tail.endswith(b"\n"):
-        file.truncate(end - len(tail) + tail.rfind(b"\n") + 1)
+    while (position := _tail(file, size).rfind(b"\n")) < 0 and size < end:
+        size *= 2
+    file.truncate(max(0, end - size) + position + 1)
 
 
 def _ids_at_end(file: io.FileIO, size: int) -> set[str]:

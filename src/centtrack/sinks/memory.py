@@ -21,7 +21,7 @@ class MemorySink:
 
     def __init__(self, url: str = "memory:") -> None:
         if url != "memory:":
-            raise ConfigurationError(f'"{url}": nothing goes after memory:')
+            raise ConfigurationError("nothing goes after memory:")
         self.name = url
         self.events: list[Event] = []
         self._arrived = threading.Condition()

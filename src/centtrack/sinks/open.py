@@ -15,6 +15,8 @@ from centtrack.sinks.base import CallableSink, Sink, name_of
 SINK_VARIABLE = "CENTTRACK_SINK"
 ENTRY_POINTS = "centtrack.sinks"
 
+_SHOWN = 32  # characters of what may be no scheme at all
+
 SinkLike = str | Sink | Callable[[list[Event]], object]
 
 
@@ -34,9 +36,14 @@ def open_sink(url: str) -> Sink:
     if not colon or scheme not in known:
         names = ", ".join(f"{name}:" for name in sorted(known))
         hint = nearest(scheme, known)
-        raise ConfigurationError(f'"{_without_credentials(url)}" names no sink; there are {names}.{hint}')
-    made = known[scheme].load()(url)
-    return cast("Sink", made)
+        raise ConfigurationError(f'"{scheme[:_SHOWN]}{colon}" names no sink; there are {names}.{hint}')
+    try:
+        return cast("Sink", known[scheme].load()(url))
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        # Without the error's text, which may hold the URL, and with it a password.
+        raise ConfigurationError(f'the sink "{scheme}:" can\'t be made: {type(error).__name__}') from error
 
 
 def open_sinks(sinks: SinkLike | Iterable[SinkLike] | None) -> list[Sink]:
@@ -50,7 +57,7 @@ def open_sinks(sinks: SinkLike | Iterable[SinkLike] | None) -> list[Sink]:
     """
     if sinks is None:
         sinks = os.environ.get(SINK_VARIABLE) or []
-    given = [sinks] if isinstance(sinks, (str, Sink)) or callable(sinks) else list(sinks)
+    given = list(sinks) if isinstance(sinks, Iterable) and not isinstance(sinks, (str, Sink)) else [sinks]
     if not given:
         raise ConfigurationError(
             f'no sink: say where events go, as in sink="delta:./telemetry", or set ${SINK_VARIABLE}'
@@ -66,6 +73,8 @@ def open_sinks(sinks: SinkLike | Iterable[SinkLike] | None) -> list[Sink]:
 def _open(sink: Any) -> Sink:
     if isinstance(sink, str):
         return open_sink(sink)
+    if isinstance(sink, type):
+        raise ConfigurationError(f"{sink.__name__} is a class: give an object of it, as in {sink.__name__}()")
     if isinstance(sink, Sink):
         return sink
     if callable(sink):
@@ -74,9 +83,3 @@ def _open(sink: Any) -> Sink:
         f"{type(sink).__name__} is no sink: give a URL, a function that takes a list of events, "
         "or an object with write(events)"
     )
-
-
-def _without_credentials(url: str) -> str:
-    """A URL as messages may show it."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else url

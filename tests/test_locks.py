@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from centtrack.delivery.locks import FileLock
+from centtrack.locks import FileLock
 from processes import kill_group, python, run_python
 from waiting import eventually
 
@@ -21,7 +21,7 @@ def path(tmp_path):
 HOLDER = """
 import sys, threading
 from pathlib import Path
-from centtrack.delivery.locks import FileLock
+from centtrack.locks import FileLock
 lock = FileLock(Path(sys.argv[1]))
 lock.acquire(blocking=True)
 print("held", flush=True)
@@ -108,7 +108,7 @@ def test_a_program_that_was_started_does_not_keep_it(path):
 FORK = """
 import os, sys, warnings
 from pathlib import Path
-from centtrack.delivery.locks import FileLock
+from centtrack.locks import FileLock
 warnings.simplefilter("ignore", DeprecationWarning)
 lock, probe = FileLock(Path(sys.argv[1])), FileLock(Path(sys.argv[1]))
 lock.acquire(blocking=True)
@@ -135,7 +135,7 @@ def test_a_forked_child_neither_keeps_nor_frees_it(path):
 FORK_WHILE_WAITING = """
 import os, sys, threading, time, warnings
 from pathlib import Path
-from centtrack.delivery.locks import FileLock
+from centtrack.locks import FileLock
 warnings.simplefilter("ignore", DeprecationWarning)
 first, second, probe = (FileLock(Path(sys.argv[1])) for _ in range(3))
 first.acquire(blocking=True)
@@ -172,7 +172,7 @@ def test_it_is_taken_by_one_at_a_time(path, tmp_path):
     script = """
 import sys
 from pathlib import Path
-from centtrack.delivery.locks import FileLock
+from centtrack.locks import FileLock
 lock, counter = FileLock(Path(sys.argv[1])), Path(sys.argv[2])
 for _ in range(250):
     with lock:
