@@ -7,8 +7,9 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Never, TypeVar
 
 import anyio.to_thread
 
@@ -35,6 +36,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 DISABLED_VARIABLE = "CENTTRACK_DISABLED"
 MIN_SECRET = 32  # bytes
 _MAX_LENGTH_DIGITS = 19
+T = TypeVar("T")
 _OPTIONS = ("policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal")
 
 
@@ -76,13 +78,14 @@ class TelemetryMiddleware:
             return
         try:
             _check_options(unknown)
-            _check_secret(secret)
-            capture = Capture(PrivacyPolicy.resolve(policy), TrustedProxies(trusted_proxies, forwarded_header))
-            self.pipeline = Pipeline(capture, open_sinks(sink), Path(journal).absolute() if journal else None)
+            _read("secret", partial(_check_secret, secret))
+            rules = _read("policy", partial(PrivacyPolicy.resolve, policy))
+            proxies = _read("trusted_proxies", partial(TrustedProxies, trusted_proxies, forwarded_header))
+            sinks = _read("sink", partial(open_sinks, sink))
+            path = _read("journal", lambda: Path(journal).absolute() if journal else None)
+            self.pipeline = Pipeline(Capture(rules, proxies), sinks, path)
         except ConfigurationError as error:
             self.problem = error
-        except Exception as error:  # noqa: BLE001 - see above: it must not be raised
-            self.problem = ConfigurationError(f"an option is of the wrong type: {type(error).__name__}: {error}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -169,8 +172,8 @@ class _Request:
     """What is noted of one connection while it is served."""
 
     __slots__ = (
-        "_app", "_bytes", "_content_type", "_custom", "_headers", "_is_gone", "_length", "_path", "_pipeline", "_root_path",
-        "_scope", "_send", "_started", "_status", "_time",
+        "_app", "_bytes", "_content_type", "_custom", "_headers", "_is_gone", "_length", "_path", "_pipeline",
+        "_root_path", "_scope", "_send", "_started", "_status", "_time",
     )  # fmt: skip
 
     def __init__(self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send) -> None:
@@ -301,6 +304,16 @@ def track(request: Any, name: str, /, **props: str | float | bool) -> None:
     noted = scope.get(SCOPE_KEY)
     if isinstance(noted, _Request):
         noted.track(name, props)
+
+
+def _read(option: str, read: Callable[[], T]) -> T:
+    """What an option means; whatever is wrong with it, as a configuration error."""
+    try:
+        return read()
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"{option}= can't be used: {type(error).__name__}: {error}") from error
 
 
 def _check_options(unknown: Iterable[str]) -> None:
