@@ -32,6 +32,7 @@ class FileLock:
         self.path = path
         self.is_held = False
         self._descriptor: int | None = None
+        self._file: os.stat_result | None = None
         _all_locks.add(self)
 
     def acquire(self, *, blocking: bool) -> bool:
@@ -41,34 +42,50 @@ class FileLock:
             OSError: if the file can't be opened.
         """
         while True:
-            with _opening:
-                # Noted before it is locked: a child that is forked while this waits must find it, and close its copy.
-                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-                self._descriptor = os.open(self.path, flags, 0o600)
-            try:
-                if not _lock(self._descriptor, blocking=blocking):
-                    self._close()
-                    return False
-            except BaseException:
-                self._close()
-                raise
-            if _is_same_file(self._descriptor, self.path):
+            descriptor = self._open()
+            if not _lock(descriptor, blocking=blocking):
+                return False
+            if self._is_in_place():
                 self.is_held = True
                 return True
-            self.release()  # somebody replaced the file meanwhile: that lock protects nothing
+            _unlock(descriptor)  # somebody replaced the file meanwhile: that lock protects nothing
+            self.close()
 
     def release(self) -> None:
         """Give the lock back. Does nothing if it isn't held."""
-        if self._descriptor is not None:
-            _unlock(self._descriptor)  # not only closed: a child may have been forked before it could close its copy
-            self._close()
-
-    def _close(self) -> None:
-        with _opening:
+        if self.is_held and self._descriptor is not None:
             self.is_held = False
-            descriptor, self._descriptor = self._descriptor, None
-            if descriptor is not None:
-                os.close(descriptor)
+            _unlock(self._descriptor)  # said, not left to closing: a child may have a copy of the descriptor
+
+    def close(self) -> None:
+        """Give the lock back, and close the file, which stays open between one use and the next."""
+        self.release()
+        with _opening:
+            self._forget()
+
+    def _open(self) -> int:
+        with _opening:
+            # Noted before it is locked: a child that is forked while this waits must find it, and close its copy.
+            if self._descriptor is None:
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+                self._descriptor = os.open(self.path, flags, 0o600)
+                self._file = os.fstat(self._descriptor)
+            return self._descriptor
+
+    def _is_in_place(self) -> bool:
+        try:
+            return self._file is not None and os.path.samestat(self._file, self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _forget(self) -> None:
+        self.is_held = False
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Self:
         self.acquire(blocking=True)
@@ -92,18 +109,11 @@ def _unlock(descriptor: int) -> None:
         flock(descriptor, LOCK_UN)
 
 
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def _close_in_child() -> None:
     """Close the copies, without unlocking: that would take the lock from the living parent."""
-    _opening.release()
     for lock in list(_all_locks):
-        lock._close()
+        lock._forget()
+    _opening.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -44,14 +44,14 @@ def opened(path):
 def batch(journal, sink, most=100):
     """What a sink gets next, as (events, repeated)."""
     found = journal.next_batch(sink, most)
-    return found and (found.events.split(b"\n"), found.repeated)
+    return found and (found.lines.splitlines(), found.repeated)
 
 
 def pass_on(journal, sink):
     """Deliver all that waits for a sink."""
     delivered = []
     while found := journal.next_batch(sink, 100):
-        events = found.events.split(b"\n")
+        events = found.lines.splitlines()
         journal.advance(sink, found.last, len(events))
         delivered += events
     return delivered
@@ -245,7 +245,7 @@ def test_size_of_a_batch(opened, sizes, most, expected):
         accept(journal, *[b"x"] * size)
     found = []
     while stored := journal.next_batch("s", most):
-        found.append(len(stored.events.split(b"\n")))
+        found.append(len(stored.lines.splitlines()))
         journal.advance("s", stored.last, found[-1])
     assert found == expected
 
@@ -262,7 +262,7 @@ def test_a_repeated_batch_has_the_same_bounds(opened):
     accept(journal, b"c")
     again = journal.next_batch("s", 1)
     assert (first.repeated, again.repeated) == (False, True)
-    assert (again.last, again.events) == (first.last, first.events) == (first.last, b"a\nb")
+    assert (again.last, again.lines) == (first.last, first.lines) == (first.last, b"a\nb\n")
     journal.advance("s", again.last, 2)
     assert batch(journal, "s") == ([b"c"], False)
 
@@ -463,7 +463,7 @@ class JournalModel(RuleBasedStateMachine):
     def _write(self, sink, most):
         found = self.journal.next_batch(sink, most)
         if found and found.last > self.done[sink]:
-            self.delivered[sink] += found.events.split(b"\n")
+            self.delivered[sink] += found.lines.splitlines()
             self.done[sink] = found.last
         return found
 
@@ -472,7 +472,7 @@ class JournalModel(RuleBasedStateMachine):
     def deliver(self, data, most):
         sink = data.draw(st.sampled_from(sorted(self.expected)))
         if found := self._write(sink, most):
-            self.journal.advance(sink, found.last, len(found.events.split(b"\n")))
+            self.journal.advance(sink, found.last, len(found.lines.splitlines()))
 
     @precondition(lambda self: self.expected)
     @rule(data=st.data(), most=st.integers(1, 10))

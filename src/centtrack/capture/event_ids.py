@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_DRAWN = 256
+_DRAWN = 1_024
 _pool: list[str] = []
 
 

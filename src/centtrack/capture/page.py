@@ -53,7 +53,9 @@ def read_kind(seen: Observation, headers: Headers) -> Kind:
 
 
 def _is_prefetch(headers: Headers) -> bool:
-    return any(name in headers and b"prefetch" in headers[name].lower() for name in _PURPOSES)
+    if not (b"sec-purpose" in headers or b"purpose" in headers or b"x-moz" in headers):
+        return False
+    return any(b"prefetch" in headers.get(name, b"").lower() for name in _PURPOSES)
 
 
 def _kind_of_content(seen: Observation) -> Kind:

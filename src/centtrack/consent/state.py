@@ -34,17 +34,18 @@ class Consent:
         source: where the states come from: `default`, `gpc` or `dnt`.
     """
 
-    __slots__ = ("labels", "source", "states")
+    __slots__ = ("_given", "labels", "source", "states")
 
     def __init__(self, states: Mapping[str, State], source: str) -> None:
         self.states: Mapping[str, State] = MappingProxyType(dict(states))
         self.source = source
+        self._given = frozenset({NECESSARY, *(category for category, state in states.items() if state is State.GIVEN)})
         self.labels = {category: str(state) for category, state in states.items()}
         """The states as an event carries them."""
 
     def allows(self, category: str) -> bool:
         """Whether cookies and purposes of a category are allowed."""
-        return category == NECESSARY or self.states.get(category) is State.GIVEN
+        return category in self._given
 
     def __repr__(self) -> str:
         states = ", ".join(f"{category}={state}" for category, state in self.states.items())

@@ -91,7 +91,7 @@ class Deliverer:
             except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
                 self._complain(error)
             finally:
-                self._lock.release()
+                self._lock.close()
             self._pause(_LOCK_POLL_S)
         return None
 
@@ -173,34 +173,47 @@ class Deliverer:
         stored = journal.next_batch(self.name, MAX_BATCH)
         if stored is None:
             return False
-        events, dead = self._decode(stored)
+        return self._deliver(journal, stored, decoded=self._has_coarse_times(stored))
+
+    def _has_coarse_times(self, stored: StoredBatch) -> bool:
+        """Whether an order could tell more than the times do. Quotes within JSON's texts are escaped, so this is it."""
+        return stored.lines.count(b'"time_precision":"second"') < stored.total
+
+    def _deliver(self, journal: Journal, stored: StoredBatch, *, decoded: bool) -> bool:
+        batch, dead = self._batch(journal, stored, decoded=decoded)
         try:
-            rejected = self._write(Batch(events, stream=f"{journal.id}/{self.name}", sequence=stored.last,
-                                         repeated=stored.repeated))  # fmt: skip
+            rejected = self._write(batch) if stored.total > len(dead) else []
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - deltalake's PanicException isn't an Exception
+            if isinstance(error, msgspec.DecodeError) and not decoded:
+                return self._deliver(journal, stored, decoded=True)
             self._back_off(journal, error)
             return False
         self._failures = 0
-        journal.advance(self.name, stored.last, len(events) - len(rejected), dead + rejected)
+        journal.advance(self.name, stored.last, stored.total - len(dead) - len(rejected), dead + rejected)
         return True
 
-    def _decode(self, stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
-        """The events, in random order where their times are too coarse to say one; and what can't be read."""
-        dead: list[DeadLetter] = []
-        try:
-            events = self._decoder.decode_lines(stored.events)
-        except msgspec.DecodeError:
-            events, dead = self._decode_singly(stored)
-        if {event.time_precision for event in events} != {"second"}:
+    def _batch(self, journal: Journal, stored: StoredBatch, *, decoded: bool) -> tuple[Batch, list[DeadLetter]]:
+        """The batch, as lines, or decoded and in random order; and what of it can't be read."""
+        stream = f"{journal.id}/{self.name}"
+        if not decoded:
+            return Batch(lines=stored.lines, stream=stream, sequence=stored.last, repeated=stored.repeated), []
+        events, dead = self._decode(stored)
+        if self._has_coarse_times(stored):
             events.sort(key=lambda event: event.event_id)
-        return events, dead
+        return Batch(events, stream=stream, sequence=stored.last, repeated=stored.repeated), dead
+
+    def _decode(self, stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
+        try:
+            return self._decoder.decode_lines(stored.lines), []
+        except msgspec.DecodeError:
+            return self._decode_singly(stored)
 
     def _decode_singly(self, stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
         events: list[Event] = []
         dead: list[DeadLetter] = []
-        for line in stored.events.split(b"\n"):
+        for line in stored.lines.splitlines():
             try:
                 events.append(self._decoder.decode(line))
             except msgspec.DecodeError as error:
@@ -209,8 +222,6 @@ class Deliverer:
 
     def _write(self, batch: Batch) -> list[DeadLetter]:
         """Write a batch; one with a rejected event is halved until that event is alone. Returns the rejected ones."""
-        if not batch:
-            return []
         try:
             self.sink.write(batch)
         except Rejected as error:

@@ -58,12 +58,14 @@ class StoredBatch(NamedTuple):
     Attributes:
         last: sequence of the last row; what the cursor moves to.
         repeated: whether a delivery of just these rows was attempted before.
-        events: encoded events, one a line.
+        total: how many events.
+        lines: the events as JSON, one a line, each line ended.
     """
 
     last: int
     repeated: bool
-    events: bytes
+    total: int
+    lines: bytes
 
 
 class JournalGoneError(JournalError):
@@ -185,6 +187,7 @@ class Journal:
         if database is not None:
             with self._lock:
                 database.close()
+            self._lock.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
@@ -234,7 +237,8 @@ class Journal:
             if events.lines:
                 count = events.total - len(events.held)
                 database.execute("insert into batch (count, events) values (?, ?)", (count, events.lines))
-            database.executemany("insert into held values (?, ?, ?)", events.held)
+            if events.held:
+                database.executemany("insert into held values (?, ?, ?)", events.held)
             database.executemany(
                 "insert into counter values (?, ?, ?, ?) on conflict do update set count = count + excluded.count",
                 [(worker, name, reason, count) for (name, reason), count in counts.items()],
@@ -317,10 +321,12 @@ class Journal:
 
     def _stored(self, cursor: int, last: int, *, repeated: bool) -> StoredBatch:
         rows: Any = self.database.execute(
-            "select events from batch where sequence > ? and sequence <= ? order by sequence", (cursor, last)
+            "select count, events from batch where sequence > ? and sequence <= ? order by sequence", (cursor, last)
         )
         # All are fetched here: no read transaction may be open while the sink writes, it would keep the WAL growing.
-        return StoredBatch(last, repeated, b"\n".join(row[0] for row in rows.fetchall()))
+        found = rows.fetchall()
+        lines = b"".join(events + b"\n" for _, events in found)
+        return StoredBatch(last, repeated, sum(count for count, _ in found), lines)
 
     def has_pending(self, sink: str) -> bool:
         """Whether there are events that a sink could get now."""

@@ -5,26 +5,53 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, overload, runtime_checkable
 
+import msgspec
+
 from centtrack.event import Event
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
 
 
 class Batch(Sequence[Event]):
     """A batch of events: a sequence, with what a sink needs to recognise a batch that it has had before.
 
     Attributes:
-        events: the events.
         stream: whose batches these are: the journal's id and the sink's name. Constant over restarts.
         sequence: number of the batch in its stream; grows, with gaps. A repeated batch has the same one.
         repeated: whether an earlier attempt was made, whose outcome isn't known.
     """
 
-    __slots__ = ("events", "repeated", "sequence", "stream")
+    __slots__ = ("_events", "_lines", "repeated", "sequence", "stream")
 
-    def __init__(self, events: Sequence[Event], *, stream: str = "", sequence: int = 0, repeated: bool = False) -> None:
-        self.events = events
+    def __init__(
+        self,
+        events: Sequence[Event] | None = None,
+        *,
+        lines: bytes | None = None,
+        stream: str = "",
+        sequence: int = 0,
+        repeated: bool = False,
+    ) -> None:
+        self._events = events
+        self._lines = lines
         self.stream = stream
         self.sequence = sequence
         self.repeated = repeated
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events; decoded now, if only their lines were there."""
+        if self._events is None:
+            self._events = _decoder.decode_lines(self._lines or b"")
+        return self._events
+
+    @property
+    def lines(self) -> bytes:
+        """The events as JSON, one a line, each line ended: as the journal has them, so that it costs nothing."""
+        if self._lines is None:
+            self._lines = _encoder.encode_lines(self._events or [])
+        return self._lines
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
@@ -37,7 +64,7 @@ class Batch(Sequence[Event]):
         return len(self.events)
 
     def __repr__(self) -> str:
-        return f"<Batch {self.sequence} of {len(self)} events>"
+        return f"<Batch {self.sequence} of {self.stream}>"
 
 
 @runtime_checkable

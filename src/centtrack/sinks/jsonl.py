@@ -32,7 +32,6 @@ class JsonLinesSink:
             raise ConfigurationError('"jsonl:" needs a path, as in jsonl:./events.jsonl, or - for standard output')
         self.path = None if target == "-" else Path(target).expanduser().absolute()
         self.name = url if self.path is None else f"jsonl:{self.path}"
-        self._encoder = msgspec.json.Encoder()
 
     def open(self) -> None:
         """Make the folder."""
@@ -41,27 +40,29 @@ class JsonLinesSink:
 
     def write(self, events: Sequence[Event]) -> None:
         """Append the events, and wait until they are on the disk."""
+        batch = events if isinstance(events, Batch) else Batch(events)
         if self.path is None:
-            sys.stdout.buffer.write(self._encoder.encode_lines(list(events)))
+            sys.stdout.buffer.write(batch.lines)
             sys.stdout.buffer.flush()
             return
         try:
-            self._append(self.path, list(events), repeated=isinstance(events, Batch) and events.repeated)
+            _append(self.path, batch)
         except OSError as error:
             raise RetryLater(f"can't write {self.path}: {error.strerror}") from error
 
-    def _append(self, path: Path, events: list[Event], *, repeated: bool) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
-            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            if repeated and regular:
-                _cut_half_line(file)
-                written = _ids_at_end(file, _LOOK_BACK * len(self._encoder.encode_lines(events)))
-                events = [event for event in events if event.event_id not in written]
-            begin = b"\n" if regular and not _ends_with_line(file) else b""
-            _write_all(file, begin + self._encoder.encode_lines(events))
-            if regular:
-                os.fsync(file.fileno())
+
+def _append(path: Path, batch: Batch) -> None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            _write_all(file, batch.lines)
+            return
+        if batch.repeated:
+            _cut_half_line(file)
+            written = _ids_at_end(file, _LOOK_BACK * len(batch.lines))
+            batch = Batch([event for event in batch if event.event_id not in written])
+        _write_all(file, batch.lines if _ends_with_line(file) else b"\n" + batch.lines)
+        os.fsync(file.fileno())
 
 
 def _write_all(file: io.FileIO, data: bytes) -> None:
