@@ -452,8 +452,8 @@ def verdict(ratio: float) -> str:
 def main() -> int:
     """Read the options and run in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="how often each variant is measured (7)")
-    parser.add_argument("--requests", type=int, default=3_000, help="requests a round (3000)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each variant is measured (5)")
+    parser.add_argument("--requests", type=int, default=8_000, help="requests a round (8000)")
     parser.add_argument(
         "--geo", type=Path, help="a geo database in MaxMind's City schema; default: a small one is made"
     )

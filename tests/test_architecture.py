@@ -19,7 +19,9 @@ ALLOWED = {
     "capture": {"errors", "event", "policy", "consent"},
     "sinks": {"errors", "event", "policy", "locks"},
     "delivery": {"errors", "event", "capture", "sinks", "locks"},
-    "middleware": {"errors", "event", "policy", "consent", "capture", "sinks", "delivery"},
+    "asgi": set(),
+    "request": {"asgi", "capture", "consent", "delivery"},
+    "middleware": {"asgi", "errors", "event", "policy", "consent", "capture", "sinks", "delivery", "request"},
     "testing": {"event", "sinks"},
     "explain": {"errors", "event", "policy", "capture"},
     "access_log": {"errors", "capture"},
@@ -27,7 +29,7 @@ ALLOWED = {
     "reports": {"errors", "event", "sinks"},
     "demo": {"errors", "delivery"},
     "cli": {"*"},
-    "__init__": {"consent", "event", "middleware", "policy", "sinks"},
+    "__init__": {"consent", "event", "middleware", "policy", "request", "sinks"},
     "__main__": {"cli"},
 }
 

@@ -2,8 +2,9 @@
 
 from centtrack.consent.state import Consent, consent_of
 from centtrack.event import Event
-from centtrack.middleware import TelemetryMiddleware, track
+from centtrack.middleware import TelemetryMiddleware
 from centtrack.policy.policy import PrivacyPolicy
+from centtrack.request import track
 from centtrack.sinks.base import Sink
 
 __version__ = "0.1.0"

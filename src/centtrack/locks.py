@@ -17,7 +17,7 @@ if sys.platform != "win32":
     from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
 _all_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
-_opening = threading.Lock()  # held while a descriptor is made or closed, so that no fork comes in between
+_opening = threading.RLock()  # held while a descriptor is made or closed, so that no fork comes in between
 
 
 class FileLock:

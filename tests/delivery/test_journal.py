@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from centtrack.delivery.counters import read_counts
-from centtrack.delivery.journal import VERSION, Encoded, Journal
+from centtrack.delivery.journal import Journal
+from centtrack.delivery.records import Encoded
+from centtrack.delivery.schema import VERSION
 from centtrack.errors import JournalError
 from journals import ACCEPTED, EXCLUDED, OFFERED, accept, append_batches, hold
 

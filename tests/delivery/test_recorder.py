@@ -9,8 +9,9 @@ import time
 import pytest
 
 from centtrack.delivery.counters import read_counts
-from centtrack.delivery.journal import VERSION, Journal
+from centtrack.delivery.journal import Journal
 from centtrack.delivery.recorder import MAX_QUEUED, Recorder
+from centtrack.delivery.schema import VERSION
 from centtrack.locks import FileLock
 from centtrack.testing import make_event
 from processes import run_python

@@ -186,7 +186,8 @@ import sys
 from pathlib import Path
 import msgspec
 from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.journal import Encoded, Journal
+from centtrack.delivery.journal import Journal
+from centtrack.delivery.records import Encoded
 from centtrack.sinks import delta, open_sink
 from centtrack.testing import make_event
 

@@ -115,7 +115,7 @@ class Capture:
             event_id=random_id(),
             kind=read_kind(seen, headers),
             time=reduce_time(seen.time, limits.time),
-            time_precision=limits.time.label,
+            time_precision=reducer.time_label,
             method=reduce_method(seen.method),
             status=seen.status,
             duration_ms=reduce_duration(seen.duration_s, limits.duration),

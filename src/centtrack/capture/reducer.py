@@ -45,6 +45,7 @@ class Reducer:
 
     def __init__(self, limits: Limits, document: Document, geo: GeoDatabases, proxies: TrustedProxies) -> None:
         self.limits = limits
+        self.time_label = limits.time.label
         self._geo = geo
         self._proxies = proxies
         self._sites = {name.lower().removeprefix("www."): name for name in document.controller.site}

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from centtrack.delivery.journal import Journal, start_of
+from centtrack.delivery.journal import Journal
+from centtrack.delivery.processes import is_alive
 from centtrack.errors import JournalError
 
 
@@ -117,7 +117,7 @@ def read_counts(path: Path) -> Counts:
 def _read_workers(journal: Journal) -> list[WorkerCounts]:
     rows: Any = journal.database.execute("select name, pid, started, ended from worker order by rowid")
     workers = {
-        name: WorkerCounts(name, "ended" if ended else "running" if _is_alive(pid, started) else "killed")
+        name: WorkerCounts(name, "ended" if ended else "running" if is_alive(pid, started) else "killed")
         for name, pid, started, ended in rows
     }
     counters: Any = journal.database.execute("select worker, name, reason, count from counter")
@@ -130,19 +130,6 @@ def _read_workers(journal: Journal) -> list[WorkerCounts]:
         else:
             worker.dropped[reason] = count
     return list(workers.values())
-
-
-def _is_alive(pid: int, started: str) -> bool:
-    """Whether that process runs still, and isn't a later one of the same id."""
-    if started:
-        return start_of(pid) == started
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _read_sinks(journal: Journal, accepted: int, held: int) -> list[SinkCounts]:

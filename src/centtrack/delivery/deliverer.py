@@ -14,7 +14,8 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from centtrack.delivery.journal import Journal, StoredBatch
+from centtrack.delivery.journal import Journal
+from centtrack.delivery.records import StoredBatch
 from centtrack.errors import Rejected, RetryLater
 from centtrack.event import Event
 from centtrack.locks import FileLock

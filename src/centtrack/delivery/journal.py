@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
+from centtrack.delivery.processes import start_of
+from centtrack.delivery.records import Encoded, ImportProgress, StoredBatch
+from centtrack.delivery.schema import APPLICATION_ID, VERSION, create
 from centtrack.errors import JournalError
 from centtrack.locks import FileLock
 
-VERSION = 1
-_APPLICATION_ID = 0x63656E74  # "cent"
 _BUSY_TIMEOUT_MS = 5_000
 _RELEASED_ROWS = 1_000
 _KEPT_WORKERS = 32
@@ -27,81 +27,9 @@ _KEPT_WORKERS = 32
 EARLIER = "earlier"
 """Name that the counters of workers go under that ended long ago."""
 
-_SCHEMA = """
-create table meta (key text primary key, value) without rowid;
-create table worker (
-    name text primary key, pid integer not null, started text not null, ended integer not null default 0
-);
-create table counter (
-    worker text not null, name text not null, reason text not null, count integer not null,
-    primary key (worker, name, reason)
-) without rowid;
-create table batch (sequence integer primary key autoincrement, count integer not null, events blob not null);
-create table held (
-    release_at integer not null, event_id text not null, event blob not null, primary key (release_at, event_id)
-) without rowid;
-create table sink (
-    name text primary key, cursor integer not null, attempt integer not null default 0,
-    accepted_before integer not null, delivered integer not null default 0, error text
-) without rowid;
-create table dead (id integer primary key, sink text not null, reason text not null, event blob not null);
-create table import (
-    source text primary key, head_size integer not null, lines integer not null, events integer not null,
-    rejected integer not null
-) without rowid;
-"""
-
-
-class StoredBatch(NamedTuple):
-    """Rows of the journal that a sink has yet to get.
-
-    Attributes:
-        last: sequence of the last row; what the cursor moves to.
-        repeated: whether a delivery of just these rows was attempted before.
-        total: how many events.
-        lines: the events as JSON, one a line, each line ended.
-    """
-
-    last: int
-    repeated: bool
-    total: int
-    lines: bytes
-
 
 class JournalGoneError(JournalError):
     """The journal's file is no longer where it was; opening it again makes a new one."""
-
-
-class Encoded(NamedTuple):
-    """Events as the journal holds them: JSON, one a line.
-
-    Attributes:
-        total: how many events.
-        lines: those that may be delivered at once.
-        held: (when to release, id, event) of those that wait for the end of their bucket of time.
-    """
-
-    total: int
-    lines: bytes
-    held: Sequence[tuple[int, str, bytes]]
-
-
-class ImportProgress(NamedTuple):
-    """How far the import of a log has come.
-
-    Attributes:
-        source: digest of the log's first bytes.
-        head_size: how many bytes that digest is over.
-        lines: lines read.
-        events: events made of them.
-        rejected: lines that made none.
-    """
-
-    source: str
-    head_size: int
-    lines: int
-    events: int
-    rejected: int
 
 
 class Journal:
@@ -166,7 +94,7 @@ class Journal:
 
     def _prepare(self, database: apsw.Connection, *, may_create: bool) -> None:
         version: Any = database.pragma("user_version")
-        is_ours = database.pragma("application_id") == _APPLICATION_ID
+        is_ours = database.pragma("application_id") == APPLICATION_ID
         is_empty = not database.execute("select exists (select 1 from sqlite_schema)").get
         if not is_ours and not (may_create and is_empty and version == 0):
             raise JournalError(f"{self.path} is not a journal: some other program's database")
@@ -176,7 +104,7 @@ class Journal:
                 "update centtrack, or name another file with journal="
             )
         if version == 0:
-            _create(database)
+            create(database)
         database.pragma("synchronous", 1)  # NORMAL: survives a kill of the process; a power cut may take the last ms
         database.pragma("secure_delete", 0)
         self.id = str(database.execute("select value from meta where key = 'id'").get)
@@ -372,16 +300,6 @@ class Journal:
             self._is_dirty = busy
 
 
-def _create(database: apsw.Connection) -> None:
-    database.pragma("auto_vacuum", 2)  # incremental
-    database.pragma("journal_mode", "wal")
-    with database:
-        database.execute(_SCHEMA)
-        database.execute("insert into meta values ('id', ?)", (uuid.uuid4().hex,))
-        database.pragma("user_version", VERSION)
-        database.pragma("application_id", _APPLICATION_ID)
-
-
 def _fold_old_workers(database: apsw.Connection) -> None:
     """Sum the counters of workers that ended cleanly, but for the last ones: reloading makes a new one each time."""
     ended = database.execute(
@@ -395,12 +313,3 @@ def _fold_old_workers(database: apsw.Connection) -> None:
         )
         database.execute("delete from counter where worker = ?", (name,))
         database.execute("delete from worker where name = ?", (name,))
-
-
-def start_of(pid: int) -> str:
-    """When a process began, in the kernel's own terms, to tell it from a later one of the same id; "" if not known."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return stat.rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

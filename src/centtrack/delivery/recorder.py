@@ -16,7 +16,8 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from centtrack.delivery.journal import Encoded, Journal, JournalGoneError
+from centtrack.delivery.journal import Journal, JournalGoneError
+from centtrack.delivery.records import Encoded
 from centtrack.errors import JournalError
 from centtrack.event import Event
 

@@ -1,0 +1,54 @@
+"""What goes into the journal and comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class StoredBatch(NamedTuple):
+    """Rows of the journal that a sink has yet to get.
+
+    Attributes:
+        last: sequence of the last row; what the cursor moves to.
+        repeated: whether a delivery of just these rows was attempted before.
+        total: how many events.
+        lines: the events as JSON, one a line, each line ended.
+    """
+
+    last: int
+    repeated: bool
+    total: int
+    lines: bytes
+
+
+class Encoded(NamedTuple):
+    """Events as the journal holds them: JSON, one a line.
+
+    Attributes:
+        total: how many events.
+        lines: those that may be delivered at once.
+        held: (when to release, id, event) of those that wait for the end of their bucket of time.
+    """
+
+    total: int
+    lines: bytes
+    held: Sequence[tuple[int, str, bytes]]
+
+
+class ImportProgress(NamedTuple):
+    """How far the import of a log has come.
+
+    Attributes:
+        source: digest of the log's first bytes.
+        head_size: how many bytes that digest is over.
+        lines: lines read.
+        events: events made of them.
+        rejected: lines that made none.
+    """
+
+    source: str
+    head_size: int
+    lines: int
+    events: int
+    rejected: int

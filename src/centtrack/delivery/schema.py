@@ -1,0 +1,45 @@
+"""The journal's tables."""
+
+from __future__ import annotations
+
+import uuid
+
+import apsw
+
+VERSION = 1
+APPLICATION_ID = 0x63656E74  # "cent"
+
+_SCHEMA = """
+create table meta (key text primary key, value) without rowid;
+create table worker (
+    name text primary key, pid integer not null, started text not null, ended integer not null default 0
+);
+create table counter (
+    worker text not null, name text not null, reason text not null, count integer not null,
+    primary key (worker, name, reason)
+) without rowid;
+create table batch (sequence integer primary key autoincrement, count integer not null, events blob not null);
+create table held (
+    release_at integer not null, event_id text not null, event blob not null, primary key (release_at, event_id)
+) without rowid;
+create table sink (
+    name text primary key, cursor integer not null, attempt integer not null default 0,
+    accepted_before integer not null, delivered integer not null default 0, error text
+) without rowid;
+create table dead (id integer primary key, sink text not null, reason text not null, event blob not null);
+create table import (
+    source text primary key, head_size integer not null, lines integer not null, events integer not null,
+    rejected integer not null
+) without rowid;
+"""
+
+
+def create(database: apsw.Connection) -> None:
+    """Make the tables of an empty database, with an id of its own."""
+    database.pragma("auto_vacuum", 2)  # incremental
+    database.pragma("journal_mode", "wal")
+    with database:
+        database.execute(_SCHEMA)
+        database.execute("insert into meta values ('id', ?)", (uuid.uuid4().hex,))
+        database.pragma("user_version", VERSION)
+        database.pragma("application_id", APPLICATION_ID)
