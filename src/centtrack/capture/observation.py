@@ -1,4 +1,4 @@
-"""What was seen of one request, before anything is reduced. Lives in memory only, for milliseconds."""
+"""What was seen of one request, before anything is reduced. It lives in memory only."""
 
 from __future__ import annotations
 

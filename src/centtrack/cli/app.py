@@ -46,10 +46,10 @@ def run() -> None:
     try:
         app()
     except ConfigurationError as error:
-        errors.print(str(error), style="red", markup=False)
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(WRONG_USE)
     except CenttrackError as error:
-        errors.print(str(error), style="red", markup=False)
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(COULD_NOT_RUN)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left: `centtrack tail | head`

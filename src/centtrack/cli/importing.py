@@ -87,8 +87,9 @@ def _deliver(path: Path, sink: Sink) -> bool:
 
 
 def _counted(counts: Counts, name: str) -> tuple[int, int]:
+    """Delivered, and what is to be delivered now: an app that uses this journal may hold events for their bucket."""
     sink = next(sink for sink in counts.sinks if sink.name == name)
-    return sink.delivered + sink.dead_lettered, sink.pending
+    return sink.delivered + sink.dead_lettered, sink.pending - counts.held + counts.due
 
 
 def _print_summary(summary: ImportSummary, log: str, policy: PrivacyPolicy) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from centtrack.cli.output import FINDING, console, read_policy
+from centtrack.cli.output import FINDING, console
 from centtrack.errors import PolicyError
 from centtrack.event import COLUMNS
 from centtrack.policy.check import find_warnings
@@ -26,7 +25,7 @@ def check(path: _PathArgument = Path("privacy.toml")) -> None:
     try:
         policy = PrivacyPolicy.load(path)
     except PolicyError as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(FINDING) from None
     warnings = find_warnings(policy)
     for warning in warnings:
@@ -36,12 +35,12 @@ def check(path: _PathArgument = Path("privacy.toml")) -> None:
 
 @app.command("show")
 def show(
-    path: Annotated[Path | None, typer.Argument(help="The policy file.", show_default=False)] = None,
+    path: _PathArgument = Path("privacy.toml"),
     profile: Annotated[str | None, typer.Option(help="Show one of the profiles instead.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show what is collected, field by field: limit, level and class of data."""
-    policy = PrivacyPolicy.profile(profile) if profile else read_policy(path)
+    policy = PrivacyPolicy.profile(profile) if profile else PrivacyPolicy.load(path)
     if json:
         console.print_json(data=_as_data(policy))
         return
@@ -54,7 +53,7 @@ def show(
 def _when(policy: PrivacyPolicy) -> str:
     if policy.bucket_s is None:
         return "Events are released at once."
-    return f"Events are released after each bucket of {dt.timedelta(seconds=policy.bucket_s)} h has ended."
+    return f"Events are released {policy.bucket_s // 3_600} h at a time, after each such bucket has ended."
 
 
 def _limits_table(policy: PrivacyPolicy) -> Table:

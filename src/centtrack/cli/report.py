@@ -20,7 +20,7 @@ def report(
     lake: LakeArgument = None,
     policy: PolicyOption = None,
     k: Annotated[
-        int | None, typer.Option(min=1, help="The smallest group that is shown. Default: [disclosure] k.")
+        int | None, typer.Option(min=1, help="The smallest group that is shown. Default: disclosure.k of the policy.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class Counts:
         workers: one entry a worker process.
         sinks: one entry a sink.
         held: events that wait for the end of their bucket of time.
+        due: how many of these may be released by now.
         held_until: when the next of them are released, seconds since 1970; None if none are held.
         bytes: size of the database.
     """
@@ -83,6 +85,7 @@ class Counts:
     workers: list[WorkerCounts]
     sinks: list[SinkCounts]
     held: int
+    due: int
     held_until: int | None
     bytes: int
 
@@ -103,11 +106,13 @@ def read_counts(path: Path) -> Counts:
     try:
         journal.open_existing()
         with journal.database as database:  # one snapshot
-            waiting: Any = database.execute("select count(*), min(release_at) from held").get
+            waiting: Any = database.execute(
+                "select count(*), coalesce(sum(release_at <= ?), 0), min(release_at) from held", (time.time(),)
+            ).get
             workers = _read_workers(journal)
             sinks = _read_sinks(journal, sum(worker.accepted for worker in workers), waiting[0])
             size = database.pragma("page_count") * database.pragma("page_size")
-        return Counts(path, workers, sinks, waiting[0], waiting[1], size)
+        return Counts(path, workers, sinks, waiting[0], waiting[1], waiting[2], size)
     except apsw.Error as error:
         raise JournalError(f"journal {path} can't be read: {type(error).__name__}: {error}") from None
     finally:

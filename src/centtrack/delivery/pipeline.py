@@ -90,15 +90,16 @@ class Pipeline:
         else:
             minutes = self.bucket_s // 60
             released = time.strftime("%H:%M", time.gmtime((time.time() // self.bucket_s + 1) * self.bucket_s))
-            logger.info("recording to %s; events are released every %d minutes, next at %s UTC, because the policy "
+            # Nobody should wonder where the first event is, and few servers show INFO.
+            logger.warning("recording to %s; events are released every %d minutes, next at %s UTC, because the policy "
                         "keeps times no finer", names, minutes, released)  # fmt: skip
 
     def observe(self, seen: Observation, custom: Sequence[CustomEvent] = ()) -> None:
         """Record an observation, and the custom events that came with it. Never waits.
 
         It is reduced in the recorder's thread, within milliseconds and before anything is written: done for many
-        requests in one go that costs half of what it costs between the steps of one, and no header, however it is
-        made, can stall the event loop.
+        requests in one go that costs less than between the steps of one, and no header, however it is made, can
+        stall the event loop.
         """
         self._offer(partial(self._made, seen))
         for event in custom:

@@ -163,14 +163,21 @@ def _by_moment(views: ir.Table, span: dt.timedelta) -> ir.Table:
 
 
 def _section(title: str, unit: str, rows: list[Row], k: int) -> Section:
-    shown = [row for row in rows if row.total >= k][:TOP]
-    others = sum(row.total for row in rows) - sum(row.total for row in shown)
-    return Section(title, unit, shown, others, sum(row.total < k for row in rows))
+    return _suppressed(title, unit, rows, [row for row in rows if row.total >= k][:TOP], k)
 
 
 def _over_time(groups: list[tuple[Any, ...]], span: dt.timedelta, k: int) -> Section:
     form = "%Y-%m-%d" if span > _HOURLY_UP_TO else "%Y-%m-%d %H:00" if span > _MINUTELY_UP_TO else "%H:%M"
     rows = [Row(moment.strftime(form), count) for moment, count in groups]
-    shown = [row for row in rows if row.total >= k]
-    others = sum(row.total for row in rows) - sum(row.total for row in shown)
-    return Section("Page views over time (UTC)", "views", shown, others, len(rows) - len(shown))
+    return _suppressed("Page views over time (UTC)", "views", rows, [row for row in rows if row.total >= k], k)
+
+
+def _suppressed(title: str, unit: str, rows: list[Row], shown: list[Row], k: int) -> Section:
+    """A section without the groups that are too small. If that is a single one, the next smallest goes with it:
+    alone, its size could be told from the sum.
+    """  # noqa: D205
+    small = sum(row.total < k for row in rows)
+    if small == 1 and len(rows) - len(shown) == 1 and shown:
+        shown.remove(min(shown, key=lambda row: row.total))
+    hidden = sum(row.total for row in rows) - sum(row.total for row in shown)
+    return Section(title, unit, shown, hidden, small)

@@ -71,7 +71,7 @@ class Batch(Sequence[Event]):
 class Sink(Protocol):
     """Where events go. Only `write` is needed.
 
-    Optional: `name` (its cursor in the journal goes by it), `open()`, `close()`, `healthy() -> bool`; `stores = False`
+    Optional: `name` (its cursor in the journal goes by it), `open()`, `close()`; `stores = False`
     if it keeps nothing beyond this process, so that buckets of time needn't be held back for it; `linger_s`, how long
     to gather events for a batch.
     """
