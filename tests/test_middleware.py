@@ -947,3 +947,11 @@ def test_one_middleware_around_another(recording):
         ("quote_ready", "{'plan': 'basic'}"),
         ("request", "None"),
     ]
+
+
+def test_a_sink_of_a_third_party_is_refused(tmp_path):
+    """It needs consent, and this version can't record any (clause 8 of the source policy)."""
+    policy = PrivacyPolicy.parse('[[sinks]]\nname = "memory:"\nparty = "third"\n')
+    refused = TelemetryMiddleware(Wire, policy=policy, sink="memory:", journal=tmp_path / "journal.db")
+    assert "third party" in str(refused.problem)
+    assert refused.pipeline is None

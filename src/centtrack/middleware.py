@@ -20,6 +20,7 @@ from centtrack.errors import ConfigurationError
 from centtrack.policy.model import nearest
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.request import RecordedRequest
+from centtrack.sinks.base import name_of
 from centtrack.sinks.open import SinkLike, open_sinks
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class TelemetryMiddleware:
             rules = _read("policy", partial(PrivacyPolicy.resolve, policy))
             proxies = _read("trusted_proxies", partial(TrustedProxies, trusted_proxies, forwarded_header))
             sinks = _read("sink", partial(open_sinks, sink))
+            rules.check_sinks(map(name_of, sinks))
             path = _read("journal", lambda: Path(journal).absolute() if journal else None)
             self.pipeline = Pipeline(Capture(rules, proxies), sinks, path)
         except ConfigurationError as error:

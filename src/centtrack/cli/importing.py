@@ -37,6 +37,7 @@ def import_log(
     """Import an access log, through the same limits as live requests. Repeat it, and nothing is doubled."""
     rules = read_policy(policy)
     target = open_sink(read_sink(sink))
+    rules.check_sinks([name_of(target)])
     path = journal or default_journal(rules.source, [name_of(target)])
     with LogFile(log) as opened:
         summary = _accept(opened, path, rules, target)

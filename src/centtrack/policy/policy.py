@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -124,6 +125,19 @@ class PrivacyPolicy:
     def geo_databases(self) -> tuple[Path, ...]:
         """The geo databases, in order of preference, as absolute paths."""
         return tuple(self.folder / path.expanduser() for path in self.document.geo.databases)
+
+    def check_sinks(self, names: Iterable[str]) -> None:
+        """Refuse sinks of third parties: they need consent, which this version can't record yet (clause 8).
+
+        Raises:
+            ConfigurationError: if a sink of this name is declared as a third party's.
+        """
+        third = {sink.name for sink in self.document.sinks if sink.party == "third"}
+        for name in third.intersection(names):
+            raise ConfigurationError(
+                f'{self.source}: the sink "{name}" is a third party\'s: it may only get events of visitors who '
+                "consented, and this version can't record consent yet. Remove the sink"
+            )
 
     @property
     def version(self) -> str:
