@@ -88,7 +88,15 @@ class TelemetryMiddleware:
             self._pass_unrecorded(kind)
             await self.app(scope, receive, send)
         else:
-            await self._record(self.pipeline, scope, receive, send)
+            request = RecordedRequest(self.pipeline, scope, self.app, send)
+            scope[SCOPE_KEY] = request
+            try:
+                await self.app(scope, receive, request.send)
+            except Exception:
+                request.fail()
+                raise
+            finally:
+                request.finish()
 
     async def aclose(self) -> None:
         """Deliver what was recorded, within 7 seconds, and end the threads: for apps without lifespan."""
@@ -100,17 +108,6 @@ class TelemetryMiddleware:
             if not self.unrecorded:
                 logger.error("nothing is recorded: %s", self.problem)
             self.unrecorded += 1
-
-    async def _record(self, pipeline: Pipeline, scope: Scope, receive: Receive, send: Send) -> None:
-        request = RecordedRequest(pipeline, scope, self.app, send)
-        scope[SCOPE_KEY] = request
-        try:
-            await self.app(scope, receive, request.send)
-        except Exception:
-            request.fail()
-            raise
-        finally:
-            request.finish()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.problem is not None:

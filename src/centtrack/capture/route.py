@@ -33,8 +33,10 @@ def _read_route(scope: Mapping[str, Any], path: str, root_path: str, app: object
     if template is None:
         return None
     reached = scope.get("root_path", "")
+    if reached == root_path:
+        return template or "/"
     start = getattr(app, "root_path", "") or root_path  # FastAPI(root_path=…) sets its own
-    if reached in {root_path, start}:
+    if reached == start:
         return template or "/"
     prefix = _mount_prefix(app, {**scope, "path": path, "root_path": start}, route, reached)
     return None if prefix is None else prefix + template or "/"
@@ -51,8 +53,7 @@ def _effective_template(scope: Mapping[str, Any]) -> str | None:
     FastAPI leaves it in its own part of the scope; other frameworks have no such part.
     """
     own = scope.get("fastapi")
-    context = own.get("effective_route_context") if isinstance(own, Mapping) else None
-    return _template(context) if context is not None else None
+    return _template(own.get("effective_route_context")) if own else None
 
 
 def _mount_prefix(app: object, scope: MutableMapping[str, Any], leaf: object, reached: str) -> str | None:

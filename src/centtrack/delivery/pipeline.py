@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from centtrack.capture.capture import Capture, Excluded
+from centtrack.capture.capture import Capture
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
 from centtrack.delivery.deliverer import Deliverer
@@ -117,14 +117,10 @@ class Pipeline:
             pass
 
     def _made(self, seen: Observation, custom: CustomEvent | None = None) -> Event | str:
-        try:
-            made = self.capture.capture(seen)
-            if custom and isinstance(made, Event):
-                made = msgspec.structs.replace(made, name=custom.name, props=custom.props)
-        except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
-            logger.error("a request could not be captured: %s", type(error).__name__)
-            return "capture_failed"
-        return made.reason if isinstance(made, Excluded) else made
+        made = self.capture.capture(seen)
+        if not isinstance(made, Event):
+            return made.reason
+        return msgspec.structs.replace(made, name=custom.name, props=custom.props) if custom else made
 
     def close(self) -> None:
         """Commit what is queued (2 s at most), deliver until the deadline (5 s), leave the rest in the journal."""
