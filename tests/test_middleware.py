@@ -458,9 +458,10 @@ def test_lifespan_is_answered_whether_the_app_knows_it_or_not(recording, app):
     assert recorded.serve({"type": "lifespan"}, STARTUP, SHUTDOWN) == [STARTED, ENDED]
 
 
-def test_an_app_that_ignores_lifespan_passes(recording):
+def test_an_app_that_ignores_lifespan_is_answered_for(recording):
     recorded = recording(sending())
-    assert recorded.serve({"type": "lifespan"}, STARTUP, SHUTDOWN) == []
+    answered = recorded.serve({"type": "lifespan"}, STARTUP, SHUTDOWN)
+    assert [message["type"] for message in answered] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 @pytest.mark.parametrize("answer", ["lifespan.startup.failed", "lifespan.shutdown.failed"])
@@ -951,7 +952,28 @@ def test_one_middleware_around_another(recording):
 
 def test_a_sink_of_a_third_party_is_refused(tmp_path):
     """It needs consent, and this version can't record any (clause 8 of the source policy)."""
-    policy = PrivacyPolicy.parse('[[sinks]]\nname = "memory:"\nparty = "third"\n')
+    policy = PrivacyPolicy.parse('[[sinks]]\nname = "delta:./telemetry"\nparty = "third"\n')
     refused = TelemetryMiddleware(Wire, policy=policy, sink="memory:", journal=tmp_path / "journal.db")
     assert "third party" in str(refused.problem)
     assert refused.pipeline is None
+
+
+async def _collect(events):
+    """Nobody would await it."""
+
+
+class _Asynchronous:
+    async def write(self, events):
+        """Nobody would await it."""
+
+
+@pytest.mark.parametrize("sink", [_collect, _Asynchronous()])
+def test_an_async_sink_is_refused(tmp_path, sink):
+    """It would get nothing, and every event would count as delivered."""
+    refused = TelemetryMiddleware(Wire, sink=sink, journal=tmp_path / "journal.db")
+    assert "is async" in str(refused.problem)
+
+
+def test_options_go_by_name(tmp_path):
+    refused = TelemetryMiddleware(Wire, "privacy.toml", sink="memory:", journal=tmp_path / "journal.db")
+    assert "by name" in str(refused.problem)

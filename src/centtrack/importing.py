@@ -162,7 +162,7 @@ class LogImport:
         self._journal.begin_worker(self._worker, os.getpid())
         chunk: list[bytes] = []
         for number, line in enumerate(self.log.lines()):
-            if number < done.lines:
+            if number < done.lines or self._is_unfinished(line):
                 continue
             chunk.append(line)
             if len(chunk) >= _CHUNK:
@@ -174,6 +174,16 @@ class LogImport:
         on_progress(self.log.position())
         self._journal.end_worker(self._worker)
         return self.summary
+
+    def _is_unfinished(self, line: bytes) -> bool:
+        """Whether a line is still being written: the log's last, without its end, and not readable so."""
+        if line.endswith(b"\n"):
+            return False
+        try:
+            read_line(line)
+        except LineError:
+            return True
+        return False
 
     def _earlier(self) -> ImportProgress:
         """How far an earlier import came of a log with the same first bytes, as many as there were then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Never, TypeVar
@@ -20,7 +20,6 @@ from centtrack.errors import ConfigurationError
 from centtrack.policy.model import nearest
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.request import RecordedRequest
-from centtrack.sinks.base import name_of
 from centtrack.sinks.open import SinkLike, open_sinks
 
 logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class TelemetryMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        *,
+        *unexpected: Never,
         policy: str | os.PathLike[str] | PrivacyPolicy | None = None,
         sink: SinkLike | Iterable[SinkLike] | None = None,
         secret: str | bytes | Iterable[str | bytes] | None = None,
@@ -68,16 +67,18 @@ class TelemetryMiddleware:
         if os.environ.get(DISABLED_VARIABLE) == "1":
             return
         try:
-            _check_options(unknown)
+            _check_options(unexpected, unknown)
             _read("secret", partial(_check_secret, secret))
             rules = _read("policy", partial(PrivacyPolicy.resolve, policy))
             proxies = _read("trusted_proxies", partial(TrustedProxies, trusted_proxies, forwarded_header))
             sinks = _read("sink", partial(open_sinks, sink))
-            rules.check_sinks(map(name_of, sinks))
+            rules.refuse_third_parties()
             path = _read("journal", lambda: Path(journal).absolute() if journal else None)
             self.pipeline = Pipeline(Capture(rules, proxies), sinks, path)
         except ConfigurationError as error:
             self.problem = error
+        except Exception as error:  # noqa: BLE001 - see above: it must not be raised
+            self.problem = ConfigurationError(f"can't start: {type(error).__name__}: {error}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -116,11 +117,13 @@ class TelemetryMiddleware:
             return
         lifespan = _Lifespan(self, receive, send)
         try:
-            await self.app(scope, lifespan.receive, lifespan.send)
-        except Exception:
-            if lifespan.was_answered:
-                raise
-            await lifespan.answer()  # the app knows no lifespan; the server must still get its answers
+            try:
+                await self.app(scope, lifespan.receive, lifespan.send)
+            except Exception:
+                if lifespan.was_answered:
+                    raise
+            if not lifespan.was_answered:  # the app knows no lifespan; the server must still get its answers
+                await lifespan.answer()
         finally:
             with anyio.CancelScope(shield=True):
                 await self.aclose()
@@ -167,7 +170,9 @@ def _read(option: str, read: Callable[[], T]) -> T:
         raise ConfigurationError(f"{option}= can't be used: {type(error).__name__}: {error}") from error
 
 
-def _check_options(unknown: Iterable[str]) -> None:
+def _check_options(unexpected: Collection[object], unknown: Iterable[str]) -> None:
+    if unexpected:
+        raise ConfigurationError('options go by name, as in policy="privacy.toml"')
     for name in unknown:
         raise ConfigurationError(f"unknown option {name!r}; there are {', '.join(_OPTIONS)}.{nearest(name, _OPTIONS)}")
 

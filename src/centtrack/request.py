@@ -106,6 +106,8 @@ class RecordedRequest:
                 self._pipeline.refuse("undeclared" if problem else "too_late", problem)
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
             logger.error("a custom event could not be recorded: %s", type(error).__name__)
+            with contextlib.suppress(Exception):
+                self._pipeline.refuse("capture_failed")
 
     def fail(self) -> None:
         """The app raised: if nothing was sent yet, the server answers with 500, unless the client has left."""

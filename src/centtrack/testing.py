@@ -2,7 +2,7 @@
 
 In the tests of an app:
 
-    def test_pages_are_counted():
+    def test_pages_are_counted(tmp_path):
         sink = MemorySink()
         app.add_middleware(TelemetryMiddleware, sink=sink, journal=tmp_path / "journal.db")
         with TestClient(app) as client:

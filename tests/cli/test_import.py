@@ -127,3 +127,19 @@ def test_lines_that_are_rejected(line):
     with pytest.raises(LineError) as error:
         read_line(line)
     assert "192.0.2.1" not in str(error.value)
+
+
+def test_another_policy_does_not_double_the_lake(cli, log, count):
+    assert cli("import", log, "--sink", "delta:lake").code == 0
+    again = cli("import", log, "--sink", "delta:lake", *CENT)
+    assert "imported before" in again.out
+    assert count() == 3
+
+
+def test_a_line_that_is_still_being_written_is_left_for_the_next_time(cli, log, count):
+    lines = log.read_text()
+    log.write_text(lines + lines.splitlines()[0][:60])
+    assert "4 lines" in cli("import", log, "--sink", "delta:lake", *CENT).out
+    log.write_text(lines + lines.splitlines()[0] + "\n")
+    assert "5 lines = 4 events" in cli("import", log, "--sink", "delta:lake", *CENT).out
+    assert count() == 4

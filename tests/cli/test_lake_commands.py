@@ -87,3 +87,25 @@ def test_lines_are_read_too(cli, log):
     assert cli("import", log, "--sink", "jsonl:events.jsonl", "--policy", "privacy.toml").code == 0
     assert len(cli("tail", "jsonl:events.jsonl").out.splitlines()) == 3
     assert json.loads(cli("report", "jsonl:events.jsonl", "--json").out)["events"] == 3
+
+
+def test_half_a_line_at_the_end_is_left_out(cli, log, tmp_path):
+    cli("init", "--profile", "cent")
+    cli("import", log, "--sink", "jsonl:events.jsonl", "--policy", "privacy.toml")
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"event_id": "cut')
+    assert json.loads(cli("report", "jsonl:events.jsonl", "--json").out)["events"] == 3
+
+
+@pytest.mark.parametrize("command", ["report", "tail"])
+def test_what_is_no_lake(cli, tmp_path, command):
+    (tmp_path / "other.txt").write_text("hello\n")
+    for lake in ("jsonl:other.txt", f"jsonl:{tmp_path}"):
+        assert cli(command, lake).code == 3
+
+
+@pytest.mark.parametrize("command", ["report", "tail"])
+def test_an_empty_lake_says_where_the_events_are(cli, tmp_path, command):
+    (tmp_path / "events.jsonl").touch()
+    shown = cli(command, "jsonl:events.jsonl")
+    assert (shown.code, "centtrack status" in shown.err) == (0, True)

@@ -71,3 +71,8 @@ def test_show_lists_every_column(cli):
     assert {"name": "city", "limit": "geo"}.items() <= next(f for f in shown["fields"] if f["name"] == "city").items()
     table = cli("policy", "show", "--profile", "strict").out
     assert all(field["name"] in table for field in shown["fields"])
+
+
+def test_check_says_what_the_ceiling_cuts(cli, tmp_path):
+    (tmp_path / "privacy.toml").write_text('[limits.default]\ngeo = "city"\n[ceiling]\ngeo = "country"\n')
+    assert 'limits.default.geo = "city" is cut to "country"' in cli("policy", "check").out

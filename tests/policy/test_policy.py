@@ -173,3 +173,9 @@ def test_a_visitor_cookie_needs_consent():
     policy = PrivacyPolicy.parse('[limits.consented]\nvisitor = "cookie"\n')
     assert policy.limits().visitor is Visitor.NONE
     assert policy.limits(consented=True).visitor is Visitor.COOKIE
+
+
+def test_code_can_lower_the_ceiling_and_not_raise_it():
+    policy = PrivacyPolicy.parse('[limits.default]\ngeo = "city"\n[ceiling]\ngeo = "region"\n')
+    assert policy.changed(ceiling={}).limits().geo.label == "region"
+    assert policy.changed(ceiling={"geo": "country"}).limits().geo.label == "country"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,18 +25,19 @@ if TYPE_CHECKING:
     from centtrack.demo.site import DemoSite
 
 _NEEDED = ("deltalake", "duckdb", "httpx", "ibis", "jinja2", "multipart", "starlette", "uvicorn", "websockets")
+_SERVED_AT = 8000
 _SMALLEST = 5  # groups: the demo is small
 _NEXT = """
 [bold]Where to look next[/bold]
   {folder}/app.py         the site: one line adds the middleware
-  {folder}/privacy.toml   the limits; change one, then `centtrack policy check {folder}/privacy.toml`
+  {folder}/privacy.toml   the limits; change one, then `{program} policy check {folder}/privacy.toml`
   {folder}/telemetry/     the Delta Lake table; places.mmdb beside it is made up, for this demo only
 
-  centtrack tail {lake}
-  centtrack query "select city, count(*) from events group by 1 order by 2 desc" --sink {lake}
-  centtrack explain "curl https://qorghan.example/quote?email=a@b.kz" --policy {folder}/privacy.toml
-  centtrack status
-  centtrack demo --serve   keeps the site running, to click around in it"""
+  {program} tail {lake}
+  {program} query "select city, count(*) from events group by 1 order by 2 desc" --sink {lake}
+  {program} explain "curl https://qorghan.example/quote?email=a@b.kz" --policy {folder}/privacy.toml
+  {program} status
+  {program} demo --serve   keeps the site running: open http://127.0.0.1:{port} and click around"""
 
 
 def demo(
@@ -43,7 +46,7 @@ def demo(
     ] = Path("centtrack-demo"),
     visits: Annotated[int, typer.Option(min=1, max=5_000, help="How many visits to send.")] = 160,
     serve: Annotated[bool, typer.Option("--serve", help="Keep the site running afterwards, until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the site; 0 picks a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the site; 0 picks a free one, or 8000 with --serve.")] = 0,
 ) -> None:
     """Watch it work: a sample site under uvicorn, traffic, a lake on disk, a report. Ends by itself."""
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
@@ -52,7 +55,7 @@ def demo(
 
     site = DemoSite(folder)
     site.prepare()
-    with site.serve(port) as url:
+    with site.serve(port or (_SERVED_AT if serve else 0)) as url:
         console.print(f"[bold]1.[/bold] The site of an invented insurer runs at {url}, {WORKERS} workers of uvicorn.")
         answered = _send(url, visits)
         if serve:
@@ -104,4 +107,15 @@ def _wait_for_delivery(site: DemoSite) -> None:
 
 def _show_next(site: DemoSite) -> None:
     folder = site.folder.relative_to(Path.cwd()) if site.folder.is_relative_to(Path.cwd()) else site.folder
-    console.print(_NEXT.format(folder=folder, lake=f"delta:{folder}/telemetry"), soft_wrap=True)
+    console.print(
+        _NEXT.format(folder=folder, lake=f"delta:{folder}/telemetry", program=_program(), port=_SERVED_AT),
+        soft_wrap=True,
+    )
+
+
+def _program() -> str:
+    """How to call this command once more: by its name, or by its path if it isn't on the PATH."""
+    if shutil.which("centtrack"):
+        return "centtrack"
+    called = Path(sys.argv[0]).absolute()
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)

@@ -36,6 +36,8 @@ def explain(
     """Show what would be recorded of one request, and why."""
     if (request is None) == (scope is None):
         raise ConfigurationError("give a curl-like line, or --scope with a file")
+    if hops and trusted_proxy:
+        raise ConfigurationError("give --hops or --trusted-proxy, not both")
     header: ForwardedHeader = "forwarded" if forwarded_header == "forwarded" else "x-forwarded-for"
     if header != forwarded_header:
         raise ConfigurationError(f"--forwarded-header {forwarded_header}: allowed are x-forwarded-for, forwarded")

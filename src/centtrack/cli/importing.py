@@ -37,8 +37,9 @@ def import_log(
     """Import an access log, through the same limits as live requests. Repeat it, and nothing is doubled."""
     rules = read_policy(policy)
     target = open_sink(read_sink(sink))
-    rules.check_sinks([name_of(target)])
-    path = journal or default_journal(rules.source, [name_of(target)])
+    rules.refuse_third_parties()
+    # By the sink alone: the same log under another policy, or from another folder, must not be added once more.
+    path = journal or default_journal("", [name_of(target)], here=Path("import"))
     with LogFile(log) as opened:
         summary = _accept(opened, path, rules, target)
     _print_summary(summary, opened.name, rules)
@@ -100,7 +101,11 @@ def _print_summary(summary: ImportSummary, log: str, policy: PrivacyPolicy) -> N
         soft_wrap=True,
     )
     if summary.already:
-        console.print(f"{summary.already:,} of these lines were imported before; nothing is doubled.")
+        console.print(
+            f"{summary.already:,} of these lines were imported before; nothing is doubled. "
+            "To have them under another policy, import them into another sink.",
+            soft_wrap=True,
+        )
     for reason, count in summary.reasons.items():
         console.print(f"  rejected: {count:,} {reason}")
     for number, reason in summary.bad_lines:

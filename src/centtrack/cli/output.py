@@ -58,6 +58,9 @@ def read_sink(url: str | None) -> str:
     return found
 
 
+NOTHING_YET = "Nothing is here yet. `centtrack status` says what is held back, and until when."
+
+
 def bar(share: float, width: int = 24) -> str:
     """A bar of eighths of a character, for a share from 0 to 1."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from centtrack.cli.output import LakeArgument, PolicyOption, bar, console, read_policy, read_sink
+from centtrack.cli.output import NOTHING_YET, LakeArgument, PolicyOption, bar, console, errors, read_policy, read_sink
 from centtrack.reports.lake import open_lake
 from centtrack.reports.report import Report, Section, make_report
 
@@ -27,6 +27,8 @@ def report(
     """Sum a lake up: page views over time, pages, referrers, places, browsers, bots."""
     smallest = k or read_policy(policy).document.disclosure.k
     made = make_report(open_lake(read_sink(lake)), k=smallest)
+    if not made.events:
+        errors.print(NOTHING_YET)
     if json:
         console.print_json(data=dataclasses.asdict(made), default=str)
     else:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from centtrack.cli.output import LakeArgument, console, read_sink
+from centtrack.cli.output import NOTHING_YET, LakeArgument, console, errors, read_sink
 from centtrack.reports.tail import EventRow, follow_events, recent_events
 
 _TIME_FORMS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "minute": "%Y-%m-%d %H:%M", "second": "%Y-%m-%d %H:%M:%S"}
@@ -24,7 +24,10 @@ def tail(
 ) -> None:
     """Show the last events of a lake, and those that come."""
     url = read_sink(lake)
-    for row in recent_events(url, lines):
+    recent = recent_events(url, lines)
+    if lines and not recent:
+        errors.print(NOTHING_YET)
+    for row in recent:
         _print(row, json=json)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):

@@ -14,6 +14,7 @@ from typing import Any
 
 import apsw
 
+from centtrack.delivery.paths import make_private_folder
 from centtrack.delivery.processes import start_of
 from centtrack.delivery.records import Encoded, ImportProgress, StoredBatch
 from centtrack.delivery.schema import APPLICATION_ID, VERSION, create
@@ -61,7 +62,7 @@ class Journal:
             JournalError: if a newer version wrote it, or it isn't a journal.
             OSError, apsw.Error: if the file can't be made or opened.
         """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         with self._lock:
             # SQLite would create it readable by all; the WAL's files take over the mode of this one.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))

@@ -25,6 +25,16 @@ def default_journal(policy_source: str, sinks: Iterable[str], *, here: Path | No
     return state_folder() / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}" / FILE_NAME
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that aren't there, readable by their owner only.
+
+    Raises:
+        OSError: if that isn't possible.
+    """
+    for missing in [one for one in (*reversed(folder.parents), folder) if not one.exists()]:
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
 def known_journals() -> list[Path]:
     """All journals in the state folder, the last used first."""
     found = state_folder().glob(f"*/{FILE_NAME}")

@@ -18,7 +18,7 @@ from centtrack.capture.capture import Capture
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
 from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.paths import default_journal
+from centtrack.delivery.paths import default_journal, make_private_folder
 from centtrack.delivery.recorder import Recorder, Work
 from centtrack.event import Event
 from centtrack.sinks.base import Sink, is_storing, name_of
@@ -66,7 +66,7 @@ class Pipeline:
             if self._recorder is not None and self._owner == os.getpid():
                 return self._recorder
             with suppress(OSError):  # the recorder says so, and tries again
-                self.journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private_folder(self.journal.parent)
             deliverers = [Deliverer(self.journal, sink) for sink in self.sinks]
             recorder = Recorder(
                 self.journal,

@@ -15,7 +15,17 @@ def find_warnings(policy: PrivacyPolicy) -> list[str]:
     warnings = list(_about_tier("limits.default", default))
     if consented != default:
         warnings += _about_tier("limits.consented", consented)
-    return [*warnings, *_about_geo(policy), *_about_version(policy)]
+    return [*_about_ceiling(policy), *warnings, *_about_geo(policy), *_about_version(policy)]
+
+
+def _about_ceiling(policy: PrivacyPolicy) -> Iterator[str]:
+    document = policy.document
+    for tier in ("default", "consented"):
+        written = getattr(document.limits, tier)
+        for name, level in written.by_name().items() if written else ():
+            ceiling = getattr(document.ceiling, name)
+            if level > ceiling:
+                yield f'limits.{tier}.{name} = "{level.label}" is cut to "{ceiling.label}" by [ceiling]'
 
 
 def _about_tier(tier: str, limits: Limits) -> Iterator[str]:

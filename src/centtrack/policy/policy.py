@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -97,6 +96,8 @@ class PrivacyPolicy:
         except ValidationError as error:
             problems = [Problem(None, ".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
             raise PolicyError(self.source, problems) from None
+        # Code may lower the ceiling, never raise it.
+        document = document.model_copy(update={"ceiling": document.ceiling.capped(self.document.ceiling)})
         return PrivacyPolicy(document, source=f"{self.source} (changed)", folder=self.folder)
 
     def limits(self, *, consented: bool = False, today: dt.date | None = None) -> Limits:
@@ -126,18 +127,18 @@ class PrivacyPolicy:
         """The geo databases, in order of preference, as absolute paths."""
         return tuple(self.folder / path.expanduser() for path in self.document.geo.databases)
 
-    def check_sinks(self, names: Iterable[str]) -> None:
-        """Refuse sinks of third parties: they need consent, which this version can't record yet (clause 8).
+    def refuse_third_parties(self) -> None:
+        """Refuse a policy with sinks of third parties: they need consent, which can't be recorded yet (clause 8).
 
         Raises:
-            ConfigurationError: if a sink of this name is declared as a third party's.
+            ConfigurationError: if a sink is declared as a third party's.
         """
-        third = {sink.name for sink in self.document.sinks if sink.party == "third"}
-        for name in third.intersection(names):
-            raise ConfigurationError(
-                f'{self.source}: the sink "{name}" is a third party\'s: it may only get events of visitors who '
-                "consented, and this version can't record consent yet. Remove the sink"
-            )
+        for sink in self.document.sinks:
+            if sink.party == "third":
+                raise ConfigurationError(
+                    f'{self.source}: the sink "{sink.name}" is a third party\'s: it may only get events of visitors '
+                    "who consented, and this version can't record consent yet. Remove the entry, and the sink"
+                )
 
     @property
     def version(self) -> str:

@@ -67,7 +67,7 @@ def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
 
 def _delta_dataset(url: str) -> ds.Dataset:
     from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
+    from deltalake.exceptions import DeltaError, TableNotFoundError
 
     from centtrack.sinks.delta import table_location
 
@@ -76,6 +76,8 @@ def _delta_dataset(url: str) -> ds.Dataset:
         return DeltaTable(location).to_pyarrow_dataset()
     except TableNotFoundError:
         raise LakeError(f"there is no lake at {location} yet: nothing was delivered there") from None
+    except (DeltaError, OSError) as error:
+        raise LakeError(f"the lake at {location} can't be read: {error}") from None
 
 
 def _register_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -88,4 +90,11 @@ def _register_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         data = path.read_bytes()
     except FileNotFoundError:
         raise LakeError(f"there is no file {path} yet: nothing was delivered there") from None
-    connection.register(TABLE, event_table(msgspec.json.Decoder(Event).decode_lines(data)))
+    except OSError as error:
+        raise LakeError(f"can't read {path}: {error.strerror}") from None
+    whole = data[: data.rfind(b"\n") + 1]  # the last line may be half written
+    try:
+        events = msgspec.json.Decoder(Event).decode_lines(whole)
+    except msgspec.DecodeError as error:
+        raise LakeError(f"{path} holds lines that are no events: {error}") from None
+    connection.register(TABLE, event_table(events))

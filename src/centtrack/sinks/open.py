@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
+from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from centtrack.errors import ConfigurationError
@@ -75,6 +76,11 @@ def _open(sink: Any) -> Sink:
         return open_sink(sink)
     if isinstance(sink, type):
         raise ConfigurationError(f"{sink.__name__} is a class: give an object of it, as in {sink.__name__}()")
+    if any(map(iscoroutinefunction, (sink, getattr(sink, "write", None), getattr(sink, "__call__", None)))):  # noqa: B004
+        raise ConfigurationError(
+            f"{getattr(sink, '__name__', type(sink).__name__)} is async: a sink is called from a thread of its own, "
+            "give a plain function"
+        )
     if isinstance(sink, Sink):
         return sink
     if callable(sink):
