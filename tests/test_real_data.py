@@ -157,7 +157,7 @@ def _finer_than_a_city(record):
     yield from [f"({district[1]})"] if district else []
     for key in ("latitude", "longitude"):
         if key in record:
-            yield from [text[:7]] if len(text := repr(record[key])) >= 7 else []  # four digits: 10 m
+            yield from re.findall(r"^-?\d+\.\d{4}", repr(record[key]))  # four decimals: 10 m
     yield from [record["postcode"]] if len(record.get("postcode", "")) > 4 else []
     zone = record.get("timezone", "")
     yield from [zone] if "/" in zone else []
