@@ -26,7 +26,7 @@ import geoip2.database
 import geoip2.errors
 import user_agents
 from mmdb_writer import MMDBWriter
-from netaddr import IPSet  # type: ignore[import-untyped]
+from netaddr import IPSet
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.metrics import get_meter_provider
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider

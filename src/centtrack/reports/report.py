@@ -173,9 +173,10 @@ def _over_time(groups: list[tuple[Any, ...]], span: dt.timedelta, k: int) -> Sec
 
 
 def _suppressed(title: str, unit: str, rows: list[Row], shown: list[Row], k: int) -> Section:
-    """A section without the groups that are too small. If that is a single one, the next smallest goes with it:
-    alone, its size could be told from the sum.
-    """  # noqa: D205
+    """A section without the groups that are too small.
+
+    If that is a single one, the next smallest goes with it: alone, its size could be told from the sum.
+    """
     small = sum(row.total < k for row in rows)
     if small == 1 and len(rows) - len(shown) == 1 and shown:
         shown.remove(min(shown, key=lambda row: row.total))
