@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from centtrack.capture.capture import Capture
+from centtrack.policy import PrivacyPolicy
+
 REQUIRES_SERVICES = os.environ.get("CENTTRACK_REQUIRE_SERVICES") == "1"
 
 
@@ -18,6 +21,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if REQUIRES_SERVICES and report.skipped and not item.get_closest_marker("real_data"):
         report.outcome = "failed"
     return report
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _warm_engines() -> None:
+    """Build the engines once, not in the first test that records something: on a busy machine that takes seconds."""
+    Capture(PrivacyPolicy.profile("cent")).warm()
 
 
 @pytest.fixture(autouse=True)

@@ -61,6 +61,14 @@ class PolicyError(ConfigurationError):
         super().__init__("\n".join(lines + [f"  {problem}" for problem in self.problems]))
 
 
+class UndeclaredEventError(CenttrackError):
+    """In development: `track()` was called with a name or property that the policy doesn't declare, or too late."""
+
+
+class GeoFileError(CenttrackError):
+    """A geo database can't be used, or not be fetched."""
+
+
 class JournalError(CenttrackError):
     """The journal can't be used: a newer version of centtrack wrote it, or it isn't a journal."""
 

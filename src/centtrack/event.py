@@ -60,22 +60,30 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     geo_precision: Annotated[str | None, _says("country, region or city: the finest that is filled", "geo")] = None
     browser: Annotated[str | None, _says("family of the browser", "browser")] = None
     browser_version: Annotated[str | None, _says("major or full version", "browser", "pseudonymous")] = None
+    browser_engine: Annotated[str | None, _says("Blink, Gecko, WebKit, Trident or Presto", "browser")] = None
     os: Annotated[str | None, _says("family of the operating system", "browser")] = None
     os_version: Annotated[str | None, _says("major or full version", "browser", "pseudonymous")] = None
     device_class: Annotated[str | None, _says("desktop, mobile, tablet, bot or other", "browser")] = None
     bot: Annotated[bool | None, _says("whether the client looks automated; None if bots aren't labelled")] = None
     bot_reason: Annotated[str | None, _says("what gave it away")] = None
     bot_name: Annotated[str | None, _says("what it calls itself", "browser")] = None
+    bot_operator: Annotated[str | None, _says("who runs it, if it is a known one", "browser")] = None
+    bot_purpose: Annotated[
+        str | None, _says("what it comes for, as in search, training or user_triggered", "browser")
+    ] = None
     language: Annotated[str | None, _says("primary language, ISO 639", "language")] = None
     consent: Annotated[dict[str, str], _says("category → state, in terms of the W3C DPV")] = msgspec.field(
         default_factory=dict
     )
     consent_source: Annotated[str | None, _says("where the states come from: default, gpc, dnt")] = None
     gpc: Annotated[bool | None, _says("whether Sec-GPC was 1")] = None
+    dnt: Annotated[bool | None, _says("whether DNT was 1")] = None
     cookies: Annotated[dict[str, int] | None, _says("category or registered name → count, never values", "cookies")] = (
         None
     )
-    visitor_id: Annotated[str | None, _says("not filled in this version", "visitor", "pseudonymous")] = None
+    visitor_id: Annotated[
+        str | None, _says("daily key or id of the visitor cookie, hex", "visitor", "pseudonymous")
+    ] = None
     policy_version: Annotated[str | None, _says("version of the policy that was in force")] = None
     policy_hash: Annotated[str | None, _says("first 16 hex digits of the policy's SHA-256")] = None
     props: Annotated[dict[str, str | int | float | bool] | None, _says("properties of a custom event")] = None

@@ -148,7 +148,7 @@ class LogImport:
         self._capture = capture
         self._holds = holds
         self._encoder = msgspec.json.Encoder()
-        self._counted: Counter[str] = Counter()
+        self._counted: Counter[tuple[str, str]] = Counter(capture.totals())
         self._worker = f"import-{os.getpid()}-{secrets.token_hex(2)}"
 
     def run(self, on_progress: Callable[[int], None] = lambda _: None) -> ImportSummary:
@@ -225,11 +225,11 @@ class LogImport:
         return made if isinstance(made, Event) else made.reason
 
     def _counts(self, offered: int, accepted: int) -> dict[tuple[str, str], int]:
-        counts = {("offered", ""): offered, ("accepted", ""): accepted}
-        for reason, total in self.summary.reasons.items():
-            counts["dropped", reason] = total - self._counted[reason]
-        self._counted = Counter(self.summary.reasons)
-        return counts
+        totals = Counter({("dropped", reason): total for reason, total in self.summary.reasons.items()})
+        totals.update(self._capture.totals())
+        new = totals - self._counted
+        self._counted = totals
+        return {("offered", ""): offered, ("accepted", ""): accepted, **new}
 
 
 def _digest(head: bytes) -> str:

@@ -20,14 +20,17 @@ from centtrack.errors import ConfigurationError
 from centtrack.policy.model import nearest
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.request import RecordedRequest
+from centtrack.response import ResponseEditor
+from centtrack.signing import SecretLike, read_secrets
 from centtrack.sinks.open import SinkLike, open_sinks
+from centtrack.visitor.salts import open_salts
 
 logger = logging.getLogger(__name__)
 
 DISABLED_VARIABLE = "CENTTRACK_DISABLED"
-MIN_SECRET = 32  # bytes
 T = TypeVar("T")
-_OPTIONS = ("policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal")
+DEBUG_VARIABLE = "CENTTRACK_DEBUG"
+_OPTIONS = ("policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal", "salts", "debug")
 
 
 class TelemetryMiddleware:
@@ -41,11 +44,15 @@ class TelemetryMiddleware:
         app: the ASGI application.
         policy: path of a `privacy.toml`, or a policy; default: `$CENTTRACK_POLICY`, else the profile `strict`.
         sink: a URL, a `Sink`, a function that takes a list of events, or a list of these; default: `$CENTTRACK_SINK`.
-        secret: at least 32 bytes, or a list of such, newest last, that consent is signed with. Nothing is signed in
-            this version; a secret that is too short is refused all the same.
+        secret: at least 32 bytes, or a list of such, newest last, that our cookies are signed with. Without one
+            consent can't be read, and no visitor gets a cookie.
         trusted_proxies: networks, `"unix"`, or a number of proxies, whose word on the client's address is taken.
         forwarded_header: the header that these proxies set: `x-forwarded-for` or `forwarded`.
         journal: the journal's file; default: one of this app, in the user's state folder.
+        salts: where the salts of daily keys are kept: a file, or, for several hosts, `redis://…` or `postgresql://…`;
+            default: a file beside the journal.
+        debug: for development only: `track()` raises where it would only count, and a request with the header
+            `X-Centtrack-Explain: 1` gets its explanation in a header of that name. Default: `$CENTTRACK_DEBUG` is 1.
     """
 
     def __init__(
@@ -54,27 +61,35 @@ class TelemetryMiddleware:
         *unexpected: Never,
         policy: str | os.PathLike[str] | PrivacyPolicy | None = None,
         sink: SinkLike | Iterable[SinkLike] | None = None,
-        secret: str | bytes | Iterable[str | bytes] | None = None,
+        secret: SecretLike = None,
         trusted_proxies: Iterable[str] | int = (),
         forwarded_header: ForwardedHeader = "x-forwarded-for",
         journal: str | os.PathLike[str] | None = None,
+        salts: str | os.PathLike[str] | None = None,
+        debug: bool | None = None,
         **unknown: Never,
     ) -> None:
         self.app = app
         self.pipeline: Pipeline | None = None
         self.problem: ConfigurationError | None = None
         self.unrecorded = 0
+        self._editor: ResponseEditor | None = None
         if os.environ.get(DISABLED_VARIABLE) == "1":
             return
         try:
             _check_options(unexpected, unknown)
-            _read("secret", partial(_check_secret, secret))
+            secrets = _read("secret", partial(read_secrets, secret))
             rules = _read("policy", partial(PrivacyPolicy.resolve, policy))
             proxies = _read("trusted_proxies", partial(TrustedProxies, trusted_proxies, forwarded_header))
             sinks = _read("sink", partial(open_sinks, sink))
             rules.refuse_third_parties()
             path = _read("journal", lambda: Path(journal).absolute() if journal else None)
-            self.pipeline = Pipeline(Capture(rules, proxies), sinks, path)
+            kept = _read("salts", partial(_salts_at, salts))
+            is_debug = os.environ.get(DEBUG_VARIABLE) == "1" if debug is None else debug
+            capture = Capture(rules, proxies, secrets)
+            editor = ResponseEditor(capture, debug=is_debug)
+            self._editor = editor if editor.is_needed else None
+            self.pipeline = Pipeline(capture, sinks, path, kept, debug=is_debug)
         except ConfigurationError as error:
             self.problem = error
         except Exception as error:  # noqa: BLE001 - see above: it must not be raised
@@ -89,7 +104,7 @@ class TelemetryMiddleware:
             self._pass_unrecorded(kind)
             await self.app(scope, receive, send)
         else:
-            request = RecordedRequest(self.pipeline, scope, self.app, send)
+            request = RecordedRequest(self.pipeline, scope, self.app, send, self._editor)
             scope[SCOPE_KEY] = request
             try:
                 await self.app(scope, receive, request.send)
@@ -177,8 +192,9 @@ def _check_options(unexpected: Collection[object], unknown: Iterable[str]) -> No
         raise ConfigurationError(f"unknown option {name!r}; there are {', '.join(_OPTIONS)}.{nearest(name, _OPTIONS)}")
 
 
-def _check_secret(secret: str | bytes | Iterable[str | bytes] | None) -> None:
-    secrets = [] if secret is None else [secret] if isinstance(secret, (str, bytes)) else list(secret)
-    for one in secrets:
-        if len(one.encode() if isinstance(one, str) else one) < MIN_SECRET:
-            raise ConfigurationError(f"a secret has at least {MIN_SECRET} bytes: `openssl rand -hex 32` makes one")
+def _salts_at(salts: str | os.PathLike[str] | None) -> str | None:
+    if salts is None:
+        return None
+    where = os.fspath(salts)
+    open_salts(where)  # refuses what isn't known, and connects to nothing yet
+    return where if "://" in where else str(Path(where).expanduser().absolute())

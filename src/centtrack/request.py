@@ -6,14 +6,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from centtrack.asgi import ASGIApp, Message, Scope, Send
+from centtrack.asgi import ASGIApp, Message, RawHeaders, Scope, Send
 from centtrack.capture.custom import CustomEvent
-from centtrack.capture.observation import Observation, RawHeaders
-from centtrack.capture.route import read_route
+from centtrack.capture.observation import Observation
+from centtrack.capture.route import NotedRoute, read_route
 from centtrack.consent.state import NO_CHOICE, SCOPE_KEY, Consent
 from centtrack.delivery.pipeline import Pipeline
+from centtrack.errors import UndeclaredEventError
+from centtrack.response import ResponseEditor
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +27,22 @@ class RecordedRequest:
     """What is noted of one connection while it is served."""
 
     __slots__ = (
-        "_app", "_bytes", "_content_type", "_custom", "_headers", "_is_gone", "_length", "_path", "_pipeline",
-        "_root_path", "_scope", "_send", "_started", "_status", "_time",
+        "_app", "_bytes", "_content_type", "_custom", "_editor", "_headers", "_is_gone", "_length", "_minted_id",
+        "_path", "_pipeline", "_root_path", "_route", "_scope", "_send", "_started", "_status", "_time",
     )  # fmt: skip
 
-    def __init__(self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send) -> None:
+    def __init__(
+        self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send, editor: ResponseEditor | None = None
+    ) -> None:
         self._pipeline = pipeline
+        self._editor = editor
+        self._minted_id: str | None = None
         self._scope: Scope | None = scope
         self._headers: RawHeaders = scope.get("headers", [])
-        self._app = scope.get("app", app)
+        self._app = app if "router" in scope else scope.get("app", app)  # below a mount, only what is below is walked
         self._path = scope.get("path", "")
         self._root_path = scope.get("root_path", "")
+        self._route: NotedRoute | None = None
         self._send = send
         self._status: int | None = None
         self._content_type: str | None = None
@@ -46,7 +54,9 @@ class RecordedRequest:
         self._started = time.perf_counter()
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, unchanged, and note what it tells."""
+        """Pass a message on, unchanged but for what the editor adds, and note what it tells."""
+        if self._editor is not None:
+            message = self._edited(message, self._editor)
         try:
             await self._send(message)
         except BaseException:
@@ -64,6 +74,19 @@ class RecordedRequest:
                 self._note(kind, message)
         except Exception as error:  # noqa: BLE001 - not as ASGI has it; but the server took it, and so do we
             logger.debug("a message could not be read: %s", type(error).__name__)
+
+    def _edited(self, message: Message, editor: ResponseEditor) -> Message:
+        try:
+            if message["type"] != "http.response.start":
+                return message
+            self._start(message)  # for the explanation
+            scope = self._scope or {}
+            edited = editor.edit(message, self._headers, scope.get("scheme", "http"), partial(self._observation, scope))
+        except Exception as error:  # noqa: BLE001 - the response goes out as the app made it
+            logger.error("a response could not be edited: %s", type(error).__name__)
+            return message
+        self._minted_id = edited.minted_id
+        return edited.message
 
     def _note(self, kind: str, message: Message) -> None:
         if kind == "websocket.send":
@@ -97,17 +120,32 @@ class RecordedRequest:
             return NO_CHOICE
 
     def track(self, name: str, props: Mapping[str, Any]) -> None:
-        """Note a custom event; it is recorded with the request. One that the policy doesn't declare is counted."""
+        """Note a custom event; it is recorded with the request. One that the policy doesn't declare is counted.
+
+        Raises:
+            UndeclaredEventError: in development, instead of only counting it.
+        """
+        problem = None
         try:
             problem = self._pipeline.capture.check_custom(name, props)
-            if problem is None and self._scope is not None:
+            if problem is None and self._scope is None:
+                self._pipeline.refuse("too_late")
+                problem = f'custom event "{name}" came when the response was done: track it before'
+            elif problem is None:
                 self._custom.append(CustomEvent(name, dict(props)))
             else:
-                self._pipeline.refuse("undeclared" if problem else "too_late", problem)
+                self._pipeline.refuse("undeclared", problem)
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
             logger.error("a custom event could not be recorded: %s", type(error).__name__)
             with contextlib.suppress(Exception):
                 self._pipeline.refuse("capture_failed")
+        if problem is not None and self._pipeline.debug:
+            raise UndeclaredEventError(problem)
+
+    def note_route(self, scope: Mapping[str, Any], template: str, *, matches_path: bool) -> None:
+        """Note the route's template, for frameworks that leave none in the scope; see the function."""
+        is_whole = matches_path and scope.get("path") == self._path
+        self._route = NotedRoute(template, self._root_path if is_whole else scope.get("root_path", ""))
 
     def fail(self) -> None:
         """The app raised: if nothing was sent yet, the server answers with 500, unless the client has left."""
@@ -124,39 +162,67 @@ class RecordedRequest:
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
             logger.error("a request could not be recorded: %s", type(error).__name__)
             with contextlib.suppress(Exception):
-                self._pipeline.refuse("capture_failed")
+                for _ in (self, *self._custom):
+                    self._pipeline.refuse("capture_failed")
 
     def _observation(self, scope: Scope) -> Observation:
-        client = scope.get("client")
         is_http = scope["type"] == "http"
         return Observation(
             protocol=scope["type"],
-            peer=(client[0] or None) if client else None,
+            peer=_peer(scope.get("client")),
             headers=self._headers,
             time=self._time,
             path=self._path,
             query=scope.get("query_string", b""),
-            route=read_route(scope, self._path, self._root_path, self._app),
+            route=read_route(scope, self._path, self._root_path, self._app, self._route),
             method=scope.get("method") if is_http else None,
             status=self._status,
             content_type=self._content_type,
             response_bytes=0 if is_http and scope.get("method") == "HEAD" else self._bytes,
             duration_s=time.perf_counter() - self._started,
+            minted_id=self._minted_id,
         )
+
+
+def _peer(client: object) -> str | None:
+    """Who connected: an address and a port in ASGI; None over a Unix socket, whatever the server has in its place."""
+    return (client[0] or None) if isinstance(client, (tuple, list)) and client else None
 
 
 def track(request: Any, name: str, /, **props: str | float | bool) -> None:
     """Record a custom event with a request.
 
     It has all columns of the request's own event, and is recorded when the response is done. A name or property that
-    the policy doesn't declare in `[[events]]` is counted as dropped, with one ERROR a name in the log.
+    the policy doesn't declare in `[[events]]` is counted as dropped, with one ERROR a name in the log. A number that
+    looks like somebody's phone, card or IIN is left out.
 
     Args:
         request: a request or WebSocket of Starlette or FastAPI, or an ASGI scope.
         name: name of the event.
         **props: its properties.
+
+    Raises:
+        UndeclaredEventError: only with `debug=True` of the middleware, instead of counting what isn't declared.
     """
     scope = request if isinstance(request, Mapping) else getattr(request, "scope", {})
     noted = scope.get(SCOPE_KEY)
     if isinstance(noted, RecordedRequest):
         noted.track(name, props)
+
+
+def note_route(scope: Mapping[str, Any], template: str, *, matches_path: bool = False) -> None:
+    """Note the route's template, for a framework that leaves none in the scope. Never raises.
+
+    It goes before what is read from the scope. Mounts of Starlette and Litestar above are put in front of it.
+
+    Args:
+        scope: the scope as the framework got it; nothing happens if the middleware wasn't passed.
+        template: as in `/products/{product}`, without values.
+        matches_path: whether the framework matches the scope's path as it is, with the root path and mounts in it.
+    """
+    try:
+        noted = scope.get(SCOPE_KEY)
+        if isinstance(noted, RecordedRequest) and isinstance(template, str):
+            noted.note_route(scope, template, matches_path=matches_path)
+    except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
+        logger.error("a route could not be noted: %s", type(error).__name__)

@@ -42,7 +42,7 @@ def make_scope(
     kind: str = "http",
 ) -> dict[str, Any]:
     """An ASGI scope as a server makes it."""
-    return {
+    scope = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
@@ -56,6 +56,9 @@ def make_scope(
         "client": client,
         "server": ("127.0.0.1", 8000),
     }
+    if kind == "websocket":
+        del scope["method"]
+    return scope
 
 
 class SinkContract:

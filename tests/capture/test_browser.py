@@ -40,9 +40,9 @@ def test_families_and_class(text, family, os, device):
     [
         (Browser.NONE, BrowserFields()),
         (Browser.DEVICE, BrowserFields(device_class="mobile")),
-        (Browser.FAMILY, BrowserFields("Mobile Safari", None, "iOS", None, "mobile")),
-        (Browser.MAJOR, BrowserFields("Mobile Safari", "17", "iOS", "17", "mobile")),
-        (Browser.FULL, BrowserFields("Mobile Safari", "17.5", "iOS", "17.5.1", "mobile")),
+        (Browser.FAMILY, BrowserFields("Mobile Safari", None, "WebKit", "iOS", None, "mobile")),
+        (Browser.MAJOR, BrowserFields("Mobile Safari", "17", "WebKit", "iOS", "17", "mobile")),
+        (Browser.FULL, BrowserFields("Mobile Safari", "17.5", "WebKit", "iOS", "17.5.1", "mobile")),
     ],
 )
 def test_columns_follow_the_level(level, expected):
@@ -94,3 +94,33 @@ def test_the_header_is_cut_at_512_bytes(event_of):
     policy = '[limits.default]\nbrowser = "family"\n'
     assert event_of(policy, headers=[(b"user-agent", b" " * 512 + CHROME.encode())]).browser == "Other"
     assert event_of(policy, headers=[(b"user-agent", CHROME.encode().ljust(9_000))]).browser == "Chrome"
+
+
+@pytest.mark.parametrize(
+    ("text", "engine"),
+    [
+        (CHROME, "Blink"),
+        (YANDEX, "Blink"),
+        (CHROME.replace("126.0", "27.0"), "WebKit"),
+        (SAFARI, "WebKit"),
+        # On iOS they all are.
+        (SAFARI.replace("Version/17.5", "CriOS/126.0.6478.54"), "WebKit"),
+        (SAFARI.replace("Version/17.5", "FxiOS/127.0"), "WebKit"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:127.0) Gecko/20100101 Firefox/127.0", "Gecko"),
+        ("Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko", "Trident"),
+        ("Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 5.1)", "Trident"),
+        ("Mozilla/5.0 (Mobile; Windows Phone 8.1; Android 4.0; Trident/7.0; rv:11.0; IEMobile/11.0) like iPhone OS 7_0_3 Mac OS X AppleWebKit/537 (KHTML, like Gecko) Mobile Safari/537", "Trident"),
+        ("Opera/9.80 (Windows NT 6.1) Presto/2.12.388 Version/12.18", "Presto"),
+        ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; en) Opera 8.50", "Presto"),
+        ("Opera/9.80 (J2ME/MIDP; Opera Mini/7.1.32052/29.3709; U; en) Presto/2.8.119 Version/11.10", "Presto"),
+        (CHROME + " OPR/112.0.0.0", "Blink"),
+        # Engines that the column has no name for.
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/70.0.3538.102 Safari/537.36 Edge/18.19582", None),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:102.0) Gecko/20100101 Goanna/6.7 Firefox/102.0 PaleMoon/33.2.1", None),
+        (GOOGLEBOT, None),
+        ("something else", None),
+    ],
+)  # fmt: skip
+def test_engine(text, engine):
+    assert reduce_browser(read_agent(text), Browser.FAMILY).browser_engine == engine
+    assert reduce_browser(read_agent(text), Browser.DEVICE).browser_engine is None

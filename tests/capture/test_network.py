@@ -32,7 +32,22 @@ def test_networks_of_an_address(text, net16, net24):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "1.2.3", "1.2.3.4.5", "1.2.3.256", "::g", "[1.2.3.4", "1.2.3.4/24", "localhost"]
+    "text",
+    [
+        "",
+        " ",
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.256",
+        "::g",
+        "[1.2.3.4",
+        "1.2.3.4/24",
+        "localhost",
+        "1.2.3.4:80\n",
+        "[::1]\n",
+        "::1%" + "a" * 100,
+        "1.2.3.4" + " " * 100,
+    ],
 )
 def test_what_is_no_address_is_none(text):
     assert read_address(text) is None

@@ -42,7 +42,14 @@ def test_no_route_known_means_null_never_the_path(event_of, level):
         (b"q=%2B77011234567", {"q": ["[phone]"]}),
         (b"q=ivan%2540example.com", {"q": ["[email]"]}),
         (b"q=a#fragment", {"q": ["a#fragment"]}),  # servers cut fragments; a `#` here is part of the value
-        (b"q=\xff\xfe", {"q": ["\u00ff\u00fe"]}),
+        (b"q=%D0%B6+%D0%B8", {"q": ["ж и"]}),
+        ("q=каско".encode(), {"q": ["каско"]}),  # not encoded, as some clients send it
+        (b"q=\xff\xfe", {"q": ["\ufffd\ufffd"]}),  # not UTF-8
+        (b"q=%ff%fe", {"q": ["\ufffd\ufffd"]}),
+        (b"q=%FFa%zz%", {"q": ["\ufffda%zz%"]}),
+        (b"q=a%2Fb%252Fc", {"q": ["a/b/c"]}),
+        (b"q=next%3D/a%3Bsid%3D123", {"q": ["next=/a;sid=[session]"]}),
+        (b"ivan@mail.example=1&q=a", {"q": ["a"]}),  # a key that holds personal data isn't kept
     ],
 )
 def test_the_query_keeps_only_listed_keys_scrubbed(event_of, query, expected):
@@ -62,6 +69,13 @@ def test_the_query_keeps_only_listed_keys_scrubbed(event_of, query, expected):
 )
 def test_the_path_is_scrubbed(event_of, path, expected):
     assert event_of(POLICY.format("path"), path=path).path == expected
+
+
+@pytest.mark.parametrize(("level", "kinds"), [("route", ()), ("path", ("email",)), ("query", ("email", "phone"))])
+def test_kinds_of_what_was_scrubbed_go_along(capture_of, observation, level, kinds):
+    """What the limit leaves out anyway, as the value of `token`, doesn't count."""
+    seen = observation(path="/u/ivan@mail.example", query=b"q=%2B77011234567&token=a@b.example")
+    assert capture_of(POLICY.format(level)).make(seen).scrubbed == kinds
 
 
 @pytest.mark.parametrize(

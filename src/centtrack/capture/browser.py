@@ -24,12 +24,20 @@ _FIRST_GROUP = re.compile(r"\((?!\?)([^()]*(?:\(\?:[^()]*\)[^()]*)*)\)")
 _ESCAPED = re.compile(r"\\([-./! ])")
 _LITERAL = re.compile(r"[A-Za-z0-9 ._!/+-]+")
 
+# What browsers with client hints write whatever the system's version is (Chromium's user agent reduction).
+_FROZEN_SYSTEMS = ("Windows NT 10.0", "Intel Mac OS X 10_15_7", "Android 10; K)", "CrOS x86_64 14541.0.0")
+_CHROMIUM = re.compile(r"Chrom(?:e|ium)/([0-9]{1,4})\b")
+_FIRST_BLINK = 28  # the version of Chromium
+_APPLE = frozenset({"iOS", "WatchOS", "tvOS", "ATV OS X"})  # any browser there is built on WebKit
+_OTHER_ENGINES = ("Edge/", "Ladybird/", "Goanna/", "Servo/")  # they name engines that they aren't
+
 
 class BrowserFields(NamedTuple):
     """Columns of the event."""
 
     browser: str | None = None
     browser_version: str | None = None
+    browser_engine: str | None = None
     os: str | None = None
     os_version: str | None = None
     device_class: str | None = None
@@ -40,10 +48,13 @@ class Agent(NamedTuple):
 
     browser: str
     browser_version: tuple[str, ...]
+    engine: str | None
     os: str
     os_version: tuple[str, ...]
     device_class: str
     is_spider: bool
+    chromium: str | None
+    has_frozen_os: bool
 
 
 @cache
@@ -100,14 +111,34 @@ def read_agent(text: str) -> Agent:
     known_browsers, known_systems = _families()
     browser = browser if browser and browser.family in known_browsers else None
     os = os if os and os.family in known_systems else None
+    chromium = _CHROMIUM.search(text)
+    system = os.family if os else _OTHER
     return Agent(
         browser.family if browser else _OTHER,
         _version(browser),
-        os.family if os else _OTHER,
+        None if rated.is_bot else _engine(text, system, int(chromium[1]) if chromium else 0),
+        system,
         _version(os),
         _device_class(rated),
         rated.is_bot,
+        chromium[1] if chromium else None,
+        any(constant in text for constant in _FROZEN_SYSTEMS),
     )
+
+
+def _engine(text: str, system: str, chromium: int) -> str | None:
+    """The layout engine: the first rule that holds, as most browsers name other engines beside their own."""
+    is_opera = "Opera" in text and not chromium
+    rules = (
+        (system in _APPLE, "WebKit"),
+        (is_opera or "Presto/" in text, "Presto"),
+        ("Trident/" in text or "MSIE " in text, "Trident"),
+        (any(name in text for name in _OTHER_ENGINES), None),
+        (chromium >= _FIRST_BLINK, "Blink"),
+        ("AppleWebKit/" in text, "WebKit"),
+        ("Gecko/" in text, "Gecko"),
+    )
+    return next((engine for holds, engine in rules if holds), None)
 
 
 def _version(part: UserAgent | OS | None) -> tuple[str, ...]:
@@ -136,6 +167,7 @@ def reduce_browser(agent: Agent | None, level: Browser) -> BrowserFields:
     return BrowserFields(
         agent.browser,
         ".".join(agent.browser_version[:parts]) or None,
+        agent.engine,
         agent.os,
         ".".join(agent.os_version[:parts]) or None,
         agent.device_class,

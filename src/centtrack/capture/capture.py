@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from centtrack.capture import bots, browser
+import msgspec
+
+from centtrack.asgi import RawHeaders
+from centtrack.capture import bots, browser, referrer
 from centtrack.capture.client import TrustedProxies
+from centtrack.capture.client_hints import read_hint_lines
 from centtrack.capture.clock import reduce_duration, reduce_time
 from centtrack.capture.cookies import CookieRegistry
-from centtrack.capture.custom import check_custom
+from centtrack.capture.custom import CustomEvent, check_custom, scrub_props
 from centtrack.capture.event_ids import random_id
 from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import Headers, read_headers
-from centtrack.capture.observation import Observation, RawHeaders, coerced
+from centtrack.capture.observation import Observation, coerced, coerced_headers
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
 from centtrack.capture.reducer import Reducer
 from centtrack.consent.state import Consent, ConsentReader
+from centtrack.consent.token import ConsentTokens
 from centtrack.event import Event
-from centtrack.policy.levels import Geo, Ip
+from centtrack.policy.levels import Geo, Ip, Visitor
 from centtrack.policy.policy import PrivacyPolicy
+from centtrack.visitor.ids import VisitorIds
 
 logger = logging.getLogger(__name__)
 
 ANALYTICS = "analytics"
+_WRONG_TYPES = (AttributeError, TypeError, ValueError)  # what comes of it when a server got a type of the scope wrong
 
 
 class Excluded(NamedTuple):
@@ -34,15 +42,34 @@ class Excluded(NamedTuple):
     reason: str
 
 
+class Made(NamedTuple):
+    """What came of an observation.
+
+    Attributes:
+        event: the event, or the reason why there is none.
+        scrubbed: kinds of personal data that were removed from it, one entry for each time.
+    """
+
+    event: Event | Excluded
+    scrubbed: tuple[str, ...] = ()
+
+
 class Capture:
     """Everything that turns observations into events under one policy. One a process; used by several threads.
 
     Args:
         policy: the limits.
         proxies: whose word on the client's address is taken.
+        secrets: what our cookies are signed with, oldest to newest; without one nobody can have consented.
+
+    Attributes:
+        visitors: makes and reads their ids.
+        scrubbed: kind of personal data → how often it was removed.
     """
 
-    def __init__(self, policy: PrivacyPolicy, proxies: TrustedProxies | None = None) -> None:
+    def __init__(
+        self, policy: PrivacyPolicy, proxies: TrustedProxies | None = None, secrets: Sequence[bytes] = ()
+    ) -> None:
         self.policy = policy
         self.proxies = proxies or TrustedProxies()
         document = policy.document
@@ -53,7 +80,8 @@ class Capture:
             min_population=document.geo.min_population if needs_floor else 0,
             language=document.geo.language,
         )
-        self.consent = ConsentReader(document.consent)
+        tokens = ConsentTokens(secrets) if secrets else None
+        self.consent = ConsentReader(document.consent, policy.consent_hash, tokens)
         self._reducers = {tier: Reducer(limits, document, self.geo, self.proxies) for tier, limits in tiers.items()}
         self._waived = any(limits.ip is Ip.FULL for limits in tiers.values())
         self._cookies = CookieRegistry(document.cookies)
@@ -62,37 +90,79 @@ class Capture:
         self._drops_bots = document.bots.record == "drop"
         self._policy_version, self._policy_hash = policy.version, policy.hash
         self._warned = False
+        self.scrubbed: Counter[str] = Counter()
+        self.visitors = VisitorIds({limits.visitor for limits in tiers.values()}, document.visitor, secrets)
 
     def warm(self) -> None:
         """Build engines and open databases, in the process that will use them. Takes up to a second."""
         browser.warm()
         bots.warm()
+        referrer.warm()
         self.geo.open()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look for geo databases that were replaced, and end salts that are too old. Cheap when there is nothing."""
+        if self.geo.refresh():
+            for reducer in self._reducers.values():
+                reducer.forget()
+        self.visitors.refresh()
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """What was counted since the process began: (`scrubbed`, kind) and (`noted`, what went wrong)."""
+        noted = {
+            "geo_lookup_failed": self.geo.failures,
+            "no_salt": self.visitors.salts.failures if self.visitors.salts is not None else 0,
+            "invalid_consent_cookie": self.consent.tokens.invalid if self.consent.tokens is not None else 0,
+        }
+        totals = {("scrubbed", kind): total for kind, total in self.scrubbed.items()}
+        return totals | {("noted", what): total for what, total in noted.items() if total}
 
     def capture(self, seen: Observation) -> Event | Excluded:
-        """The event of an observation, or the reason why there is none."""
-        try:
-            return self._capture(seen)
-        except (AttributeError, TypeError):
-            return self._capture(coerced(seen))  # a server got a type of the scope wrong
+        """The event of an observation, or the reason why there is none. What was scrubbed is counted."""
+        made = self.make(seen)
+        if made.scrubbed:
+            self.scrubbed.update(made.scrubbed)
+        return made.event
 
-    def _capture(self, seen: Observation) -> Event | Excluded:
+    def make(self, seen: Observation) -> Made:
+        """The event of an observation, or the reason why there is none, and what was scrubbed. Nothing is counted."""
+        try:
+            return self._make(seen)
+        except _WRONG_TYPES:
+            return self._make(coerced(seen))
+
+    def _make(self, seen: Observation) -> Made:
         if seen.method in self._excluded_methods or (self._excluded_paths and self._is_excluded(seen.path)):
-            return Excluded("excluded")
+            return Made(Excluded("excluded"))
         headers = read_headers(seen.headers)
         consent = self._consent(headers)
         return self._event(seen, headers, consent, self._reducer(consent))
 
     def consent_of(self, headers: RawHeaders) -> Consent:
         """What the visitor of a request with these headers allows."""
-        return self._consent(read_headers(headers))
+        try:
+            return self._consent(read_headers(headers))
+        except _WRONG_TYPES:
+            return self._consent(read_headers(coerced_headers(headers)))
 
     def _consent(self, headers: Headers) -> Consent:
-        return self.consent.read(gpc=has_signal(headers, b"sec-gpc"), dnt=has_signal(headers, b"dnt"))
+        return self.consent.read(
+            gpc=has_signal(headers, b"sec-gpc"),
+            dnt=has_signal(headers, b"dnt"),
+            cookies=headers.get(b"cookie", b""),
+            host=headers.get(b"host", b""),
+        )
 
     def check_custom(self, name: str, props: Mapping[str, object]) -> str | None:
         """What is wrong with a custom event; None if the policy declares it so."""
         return check_custom(self.policy.document.events, name, props)
+
+    def with_custom(self, event: Event, custom: CustomEvent) -> Event:
+        """The event of a custom event: that of its request, with a name and properties of its own."""
+        props, scrubbed = scrub_props(custom.props)
+        self.scrubbed.update(scrubbed)
+        return msgspec.structs.replace(event, name=custom.name, props=props)
 
     def _is_excluded(self, path: str) -> bool:
         return any(fnmatchcase(path, pattern) for pattern in self._excluded_paths)
@@ -103,15 +173,20 @@ class Capture:
             reducer.limits = limits  # the waiver has run out since
         return reducer
 
-    def _event(self, seen: Observation, headers: Headers, consent: Consent, reducer: Reducer) -> Event | Excluded:
+    def _event(self, seen: Observation, headers: Headers, consent: Consent, reducer: Reducer) -> Made:
         limits = reducer.limits
-        visitor = reducer.visitor(
-            headers.get(b"user-agent", b""), headers.get(b"accept-language", b""), seen.peer, self._chain(headers)
+        client = reducer.visitor(
+            headers.get(b"user-agent", b""),
+            read_hint_lines(headers),
+            headers.get(b"accept-language", b""),
+            seen.peer,
+            self._chain(headers),
         )
-        if self._drops_bots and visitor["bot"]:
-            return Excluded("bot")
+        if self._drops_bots and client.columns["bot"]:
+            return Made(Excluded("bot"))
         page = reducer.page(seen)
-        return Event(
+        origin = reducer.origin(headers.get(b"referer", b""), headers.get(b"host", b""), seen.query)
+        event = Event(
             event_id=random_id(),
             kind=read_kind(seen, headers),
             time=reduce_time(seen.time, limits.time),
@@ -125,13 +200,25 @@ class Capture:
             query=page.query,
             consent=dict(consent.labels),
             consent_source=consent.source,
-            gpc=consent.source == "gpc" or has_signal(headers, b"sec-gpc"),
+            gpc=has_signal(headers, b"sec-gpc"),
+            dnt=has_signal(headers, b"dnt"),
             cookies=self._cookies.reduce(headers.get(b"cookie", b""), limits.cookies),
+            visitor_id=self._visitor_id(seen, headers, limits.visitor, client.address, origin.columns["site"]),
             policy_version=self._policy_version,
             policy_hash=self._policy_hash,
-            **visitor,
-            **reducer.origin(headers.get(b"referer", b""), headers.get(b"host", b""), seen.query),
+            **client.columns,
+            **origin.columns,
         )
+        return Made(event, page.scrubbed + origin.scrubbed)
+
+    def _visitor_id(
+        self, seen: Observation, headers: Headers, level: Visitor, address: bytes | None, site: str | None
+    ) -> str | None:
+        if level is Visitor.COOKIE:
+            return seen.minted_id or self.visitors.read_cookie(headers)
+        if level is Visitor.DAILY_KEY:
+            return self.visitors.make_key(seen.time, site, address, headers.get(b"user-agent", b""))
+        return None
 
     def _chain(self, headers: Headers) -> str:
         if not self.proxies and not self._warned and (b"x-forwarded-for" in headers or b"forwarded" in headers):

@@ -126,6 +126,8 @@ def split_list(value: str) -> list[str]:
 
 _FORWARDED_PART = re.compile(r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^;,"\s]*)[ \t]*""")
 
+_OBFUSCATED_PORT = re.compile(r":_[0-9A-Za-z._-]+\Z")  # RFC 7239, 6: a proxy may hide the port and not the address
+
 
 def split_forwarded(value: str) -> list[str]:
     """The `for` of each element of a Forwarded header (RFC 7239, 4), left to right.
@@ -139,7 +141,7 @@ def split_forwarded(value: str) -> list[str]:
         part = _FORWARDED_PART.match(value, position)
         separator = value[part.end() : part.end() + 1] if part else "damaged"
         if part and part[1].lower() == "for":
-            current = _unquoted(part[2])
+            current = _OBFUSCATED_PORT.sub("", _unquoted(part[2]))
         if part and separator == ";":
             position = part.end() + 1
         elif part and separator in {",", ""}:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from centtrack.capture.digits import kind_of_number
+from centtrack.capture.tokens import kind_of_key
+from centtrack.policy.identifiers import is_iin
 from centtrack.policy.model import CustomEvent as Declared
 from centtrack.policy.model import nearest
 
@@ -42,3 +45,32 @@ def _fits(value: object, allowed: str | tuple[str, ...]) -> bool:
     if not isinstance(value, (int, float)) or (allowed == "integer" and not isinstance(value, int)):
         return False
     return abs(value) < _TOO_LARGE  # NaN is not smaller either
+
+
+def scrub_props(props: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The properties without numbers that are a person's, and the kinds of those that were left out.
+
+    Words and booleans are the policy's own. Of numbers these go: a phone of 11 digits as dialled in Kazakhstan and
+    Russia; an IIN, also one that lost its leading zeros; from 13 digits on a card, and any other number, which is as
+    good as a name; a fraction whose property is called `lat`, `longitude` and the like. These stay: up to 10 digits
+    (prices, counts, ids, seconds since 1970), milliseconds since 1970 (13 digits that begin with 1), a BIN, an EAN,
+    a time as YYYYMMDDhhmmss.
+
+    Args:
+        props: as `check_custom` accepts them.
+    """
+    kinds = {key: kind for key, value in props.items() if (kind := _kind_of_property(key, value))}
+    return {key: value for key, value in props.items() if key not in kinds}, tuple(kinds.values())
+
+
+def _kind_of_property(key: str, value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if value != int(value):
+        return "coordinates" if kind_of_key(key) == "coordinates" else None
+    digits = str(abs(int(value)))
+    if len(digits) in {10, 11} and is_iin(digits.zfill(12)):
+        return "iin"
+    if len(digits) <= 10 or (len(digits) == 13 and digits[0] == "1"):
+        return None
+    return kind_of_number(digits)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 
-from centtrack.capture.observation import RawHeaders
+from centtrack.asgi import RawHeaders
 
 MAX_TEXT = 2_048
 MAX_USER_AGENT = 512
 MAX_FORWARDED = 8_192
 
 # Headers that are lists: of several lines, all count, in order (RFC 9110, 5.3). Of others, the first.
-_LISTS = {b"cookie": b"; ", b"dnt": b"\n", b"forwarded": b",", b"sec-gpc": b"\n", b"x-forwarded-for": b","}
+_LISTS = {
+    b"cookie": b"; ",
+    b"dnt": b"\n",
+    b"forwarded": b",",
+    b"sec-ch-ua": b",",
+    b"sec-ch-ua-full-version-list": b",",
+    b"sec-gpc": b"\n",
+    b"x-forwarded-for": b",",
+}
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 Headers = dict[bytes, bytes]

@@ -12,15 +12,20 @@ Address = IPv4Address | IPv6Address
 
 _PREFIX = {4: {Ip.NET16: 16, Ip.NET24: 24, Ip.FULL: 32}, 6: {Ip.NET16: 32, Ip.NET24: 48, Ip.FULL: 128}}
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
-_BRACKETED = re.compile(r"^\[([^\]]*)\](?::\d{1,5})?$")
-_IPV4_WITH_PORT = re.compile(r"^(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}$")
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::\d{1,5})?")
+_IPV4_WITH_PORT = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
+_LONGEST = 80  # an IPv6 address of 45 characters, brackets, a port, and room for the name of a zone
+
+
+def read_address(text: str) -> Address | None:
+    """The address in a text, without port, brackets and zone, an IPv4-mapped one as IPv4; None if there is none."""
+    return _read_address(text) if len(text) <= _LONGEST else None  # junk must not fill the cache
 
 
 @lru_cache(maxsize=8_192)
-def read_address(text: str) -> Address | None:
-    """The address in a text, without port, brackets and zone, an IPv4-mapped one as IPv4; None if there is none."""
+def _read_address(text: str) -> Address | None:
     text = text.strip(" \t")
-    if match := _BRACKETED.match(text) or _IPV4_WITH_PORT.match(text):
+    if match := _BRACKETED.fullmatch(text) or _IPV4_WITH_PORT.fullmatch(text):
         text = match[1]
     try:
         address = ip_address(text.partition("%")[0] if ":" in text else text)

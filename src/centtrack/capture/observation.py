@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-RawHeaders = list[tuple[bytes, bytes]]
+from centtrack.asgi import RawHeaders
 
 
 class Observation(msgspec.Struct, gc=False):
@@ -25,6 +25,7 @@ class Observation(msgspec.Struct, gc=False):
         content_type: media type of the response, if known.
         response_bytes: bytes of the response's body; None if unknown.
         duration_s: seconds until the last byte was handed to the server; None if unknown.
+        minted_id: id of the visitor cookie that the response set, if it did.
     """
 
     protocol: Literal["http", "websocket"]
@@ -39,6 +40,7 @@ class Observation(msgspec.Struct, gc=False):
     content_type: str | None = None
     response_bytes: int | None = None
     duration_s: float | None = None
+    minted_id: str | None = None
 
     def __repr__(self) -> str:
         """Without contents: a log line or a traceback must not show them."""
@@ -47,12 +49,11 @@ class Observation(msgspec.Struct, gc=False):
 
 def coerced(seen: Observation) -> Observation:
     """An observation of what isn't of the types that ASGI asks for, with each value made to be."""
-    headers = seen.headers if isinstance(seen.headers, (list, tuple)) else []
     status = str(seen.status)
     return Observation(
         protocol=seen.protocol,
         peer=_text(seen.peer) if seen.peer else None,
-        headers=[(_bytes(pair[0]), _bytes(pair[1])) for pair in headers if len(pair) == 2],
+        headers=coerced_headers(seen.headers),
         time=seen.time,
         path=_text(seen.path),
         query=_bytes(seen.query),
@@ -62,7 +63,14 @@ def coerced(seen: Observation) -> Observation:
         content_type=_text(seen.content_type) if seen.content_type else None,
         response_bytes=seen.response_bytes,
         duration_s=seen.duration_s,
+        minted_id=seen.minted_id,
     )
+
+
+def coerced_headers(raw: object) -> RawHeaders:
+    """Pairs of bytes, whatever came."""
+    pairs = raw if isinstance(raw, (list, tuple)) else []
+    return [(_bytes(pair[0]), _bytes(pair[1])) for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) == 2]
 
 
 def _bytes(value: object) -> bytes:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from centtrack.capture.clock import one_digit
 from centtrack.capture.headers import MAX_TEXT, Headers, clean
 from centtrack.capture.observation import Observation
-from centtrack.capture.scrub import scrub
+from centtrack.capture.scrub import Scrubbed, scrub
 from centtrack.event import Kind
 from centtrack.policy.levels import Page
 
@@ -30,11 +30,12 @@ _MAX_QUERY_VALUE = 512  # bytes of one value that are kept
 
 
 class PageFields(NamedTuple):
-    """Columns of the event."""
+    """Columns of the event, and the kinds of what was scrubbed on the way."""
 
     route: str | None
     path: str | None
     query: str | None
+    scrubbed: tuple[str, ...] = ()
 
 
 def read_kind(seen: Observation, headers: Headers) -> Kind:
@@ -87,27 +88,34 @@ def _guessed_type(seen: Observation) -> str:
 def reduce_page(seen: Observation, level: Page, query_keys: Collection[str], *, scrub_uuids: bool) -> PageFields:
     """Route, path and query as the level allows; no route known means None, never the path."""
     route = clean(seen.route) if seen.route is not None and level >= Page.ROUTE else None
-    path = scrub(seen.path, uuids=scrub_uuids) if level >= Page.PATH else None
-    query = reduce_query(seen.query, query_keys, scrub_uuids=scrub_uuids) if level >= Page.QUERY else None
-    return PageFields(route, path, query)
+    if level < Page.PATH:
+        return PageFields(route, None, None)
+    path, kinds = scrub(seen.path, uuids=scrub_uuids)
+    if level < Page.QUERY or not seen.query:
+        return PageFields(route, path, None, kinds)
+    query = reduce_query(seen.query, query_keys, scrub_uuids=scrub_uuids)
+    return PageFields(route, path, query.text or None, kinds + query.kinds)
 
 
-def reduce_query(query: bytes, keys: Collection[str], *, scrub_uuids: bool) -> str | None:
-    """The listed keys with scrubbed values, as many as fit; None if none of them is there.
+def reduce_query(query: bytes, keys: Collection[str], *, scrub_uuids: bool) -> Scrubbed:
+    """The listed keys with scrubbed values, as many as fit; an empty text if none of them is there.
 
     UTM keys follow the limit `campaign`, so they never stand here.
     """
     kept = ""
+    kinds: tuple[str, ...] = ()
     for key, value in parse_query(query):
         if key in keys and not key.startswith("utm_"):
-            longer = f"{kept}&{urlencode({key: scrub(value, uuids=scrub_uuids, limit=_MAX_QUERY_VALUE)})}"
-            kept = longer if len(longer) <= MAX_TEXT else kept
-    return kept.removeprefix("&") or None
+            found = scrub(value, uuids=scrub_uuids, limit=_MAX_QUERY_VALUE)
+            longer = f"{kept}&{urlencode({key: found.text})}"
+            if len(longer) <= MAX_TEXT:
+                kept, kinds = longer, kinds + found.kinds
+    return Scrubbed(kept.removeprefix("&"), kinds)
 
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """Keys and values of a query, decoded but not cleaned: `scrub` does that. One that is cut loses its last pair."""
-    text = query[:_MAX_QUERY].decode("latin-1")
+    text = query[:_MAX_QUERY].decode(errors="replace")
     if len(query) > _MAX_QUERY and "&" in text:
         text = text.rpartition("&")[0]
     if text.count("&") >= _MAX_QUERY_FIELDS:

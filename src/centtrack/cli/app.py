@@ -8,7 +8,7 @@ import sys
 import typer
 
 from centtrack import __version__
-from centtrack.cli import demo, explain, importing, init, policy, query, report, status, tail
+from centtrack.cli import demo, explain, geo, importing, init, policy, query, report, status, tail
 from centtrack.cli.output import COULD_NOT_RUN, WRONG_USE, errors
 from centtrack.errors import CenttrackError, ConfigurationError
 
@@ -38,6 +38,7 @@ app.command("query")(query.query)
 app.command("report")(report.report)
 app.command("status")(status.status)
 app.add_typer(policy.app, name="policy")
+app.add_typer(geo.app, name="geo")
 
 
 def run() -> None:

@@ -15,8 +15,9 @@ from centtrack.capture.capture import Capture, Excluded
 from centtrack.capture.client import ForwardedHeader, TrustedProxies
 from centtrack.cli.output import PolicyOption, ProxiesOption, console, read_policy
 from centtrack.errors import ConfigurationError
-from centtrack.explain import Explanation, read_curl, read_scope
+from centtrack.explain import Explanation, encode_explanation
 from centtrack.explain import explain as explain_request
+from centtrack.request_text import read_curl, read_scope
 
 
 def explain(
@@ -48,7 +49,10 @@ def explain(
     else:
         seen = read_curl(request or "", None if peer == "unix" else peer)
     explanation = explain_request(capture, msgspec.structs.replace(seen, route=route or seen.route))
-    _print_json(explanation) if json else _print(explanation, capture)
+    if json:
+        sys.stdout.buffer.write(encode_explanation(explanation, indent=2) + b"\n")
+    else:
+        _print(explanation, capture)
 
 
 def _read(path: Path) -> str:
@@ -58,14 +62,11 @@ def _read(path: Path) -> str:
         raise ConfigurationError(f"can't read {path}: {error.strerror}") from None
 
 
-def _print_json(explanation: Explanation) -> None:
-    data = {**explanation._asdict(), "limits": [row._asdict() for row in explanation.limits]}
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n")
-
-
 def _print(explanation: Explanation, capture: Capture) -> None:
     console.print(f"[bold]Address[/bold]  {explanation.address or 'unknown'}: {explanation.reason}", soft_wrap=True)
-    console.print(f"[bold]Tier[/bold]     {explanation.tier}, consent from: {explanation.consent_source}")
+    states = ", ".join(f"{category} {state}" for category, state in explanation.consent.items())
+    console.print(f"[bold]Consent[/bold]  {states} (from: {explanation.consent_source})")
+    console.print(f"[bold]Tier[/bold]     {explanation.tier}")
     console.print(
         f"[bold]Policy[/bold]   {capture.policy.source}, version {capture.policy.version}, hash {capture.policy.hash}"
     )
@@ -78,5 +79,7 @@ def _print(explanation: Explanation, capture: Capture) -> None:
         left = ", ".join(f"{name} = {value}" for name, value in row.columns.items())
         table.add_row(row.limit, level, escape(left) or "—")
     console.print(table)
+    for note in explanation.notes:
+        console.print(f"  · {escape(note)}")
     console.print("[bold]Event[/bold]")
     console.print_json(msgspec.json.encode(explanation.event).decode())

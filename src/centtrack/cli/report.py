@@ -43,6 +43,8 @@ def print_report(made: Report, k: int) -> None:
         f"{made.views:,} page views (documents that aren't bots) · {made.bots:,} events of bots · "
         f"groups smaller than {k} aren't shown"
     )
+    if made.visits is not None:
+        console.print(f"{made.visits:,} visits of {made.visitors:,} visitors (a visit ends after 30 minutes)")
     for section in made.sections:
         console.print()
         console.print(_table(section))

@@ -42,6 +42,9 @@ def print_counts(counts: Counts) -> None:
     console.print(f"[bold]{escape(str(counts.path))}[/bold]  {counts.bytes / 1e6:.1f} MB", soft_wrap=True)
     console.print(_workers(counts))
     console.print(_sinks(counts))
+    for title, totals in (("Scrubbed", counts.scrubbed), ("Noted", counts.noted)):
+        if totals:
+            console.print(f"{title}: " + ", ".join(f"{count:,} {kind}" for kind, count in totals.items()))
     if counts.held_until is not None:
         until = dt.datetime.fromtimestamp(counts.held_until, dt.UTC)
         console.print(

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ class WorkerCounts:
         offered: requests and custom events that were to be recorded.
         accepted: events whose transaction has committed.
         dropped: reason → events that were not accepted.
+        scrubbed: kind of personal data → how often it was removed from a URL, a referrer or a property.
+        noted: what went wrong in capture, without costing an event → how often.
     """
 
     name: str
@@ -34,6 +38,8 @@ class WorkerCounts:
     offered: int = 0
     accepted: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    scrubbed: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
 
     @property
     def in_flight(self) -> int:
@@ -90,10 +96,27 @@ class Counts:
     bytes: int
 
     @property
+    def scrubbed(self) -> dict[str, int]:
+        """Kind of personal data → how often it was removed, over all workers."""
+        return _summed(worker.scrubbed for worker in self.workers)
+
+    @property
+    def noted(self) -> dict[str, int]:
+        """What went wrong in capture → how often, over all workers."""
+        return _summed(worker.noted for worker in self.workers)
+
+    @property
     def closes(self) -> bool:
         """Whether all counters add up; of a running or killed worker only what it has committed can."""
         ended = [worker for worker in self.workers if worker.state == "ended"]
         return all(worker.in_flight == 0 for worker in ended) and all(sink.closes for sink in self.sinks)
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
 
 
 def read_counts(path: Path) -> Counts:
@@ -133,7 +156,7 @@ def _read_workers(journal: Journal) -> list[WorkerCounts]:
         elif counter == "accepted":
             worker.accepted = count
         else:
-            worker.dropped[reason] = count
+            {"dropped": worker.dropped, "scrubbed": worker.scrubbed, "noted": worker.noted}[counter][reason] = count
     return list(workers.values())
 
 

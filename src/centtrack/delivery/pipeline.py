@@ -12,8 +12,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from centtrack.capture.capture import Capture
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
@@ -22,6 +20,7 @@ from centtrack.delivery.paths import default_journal, make_private_folder
 from centtrack.delivery.recorder import Recorder, Work
 from centtrack.event import Event
 from centtrack.sinks.base import Sink, is_storing, name_of
+from centtrack.visitor.salts import open_salts
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +37,26 @@ class Pipeline:
         capture: makes events.
         sinks: where to.
         journal: the journal's file; None: one of this app, in the user's state folder.
+        salts: where the salts of daily keys are kept, if the policy has these; None: beside the journal.
+        debug: whether `track()` raises where it would only count.
     """
 
-    def __init__(self, capture: Capture, sinks: Sequence[Sink], journal: Path | None = None) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        sinks: Sequence[Sink],
+        journal: Path | None = None,
+        salts: str | Path | None = None,
+        *,
+        debug: bool = False,
+    ) -> None:
         self.capture = capture
+        self.debug = debug
         self.sinks = tuple(sinks)
         self.journal = journal or default_journal(capture.policy.source, map(name_of, sinks))
         storing = any(map(is_storing, sinks))
         self.bucket_s = capture.policy.bucket_s if storing else None
+        self._salts = salts or self.journal.with_name("salts")
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._recorder: Recorder | None = None
@@ -67,11 +78,17 @@ class Pipeline:
                 return self._recorder
             with suppress(OSError):  # the recorder says so, and tries again
                 make_private_folder(self.journal.parent)
+            if self.capture.visitors.makes_keys:
+                self.capture.visitors.salts = open_salts(
+                    self._salts
+                )  # by each process: clients must not be shared by a fork
             deliverers = [Deliverer(self.journal, sink) for sink in self.sinks]
             recorder = Recorder(
                 self.journal,
                 sinks=[name_of(sink) for sink in self.sinks],
                 warm=self.capture.warm,
+                refresh=self.capture.refresh,
+                totals=self.capture.totals,
                 on_commit=partial(_wake, deliverers),
                 bucket_s=self.bucket_s,
             )
@@ -85,6 +102,9 @@ class Pipeline:
 
     def _say_when(self) -> None:
         names = ", ".join(map(name_of, self.sinks))
+        if self.capture.visitors.lacks_secret:
+            logger.warning("no secret is given, so consent can't be read, and nobody gets the policy's visitor cookie: "
+                        "set secret= of the middleware; `openssl rand -hex 32` makes one")  # fmt: skip
         if self.bucket_s is None:
             logger.info("recording to %s", names)
         else:
@@ -120,7 +140,7 @@ class Pipeline:
         made = self.capture.capture(seen)
         if not isinstance(made, Event):
             return made.reason
-        return msgspec.structs.replace(made, name=custom.name, props=custom.props) if custom else made
+        return self.capture.with_custom(made, custom) if custom else made
 
     def close(self) -> None:
         """Commit what is queued (2 s at most), deliver until the deadline (5 s), leave the rest in the journal."""

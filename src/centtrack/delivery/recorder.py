@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,9 +27,13 @@ MAX_QUEUED = 8_192
 _MAX_COMMIT = 1_024
 _LINGER_S = 0.010  # under load only: after a quiet time the first event is committed at once
 _RETRY_S = 0.5
+_REFRESH_S = 60.0  # how often a quiet recorder looks after geo databases and salts
 
 Work = Callable[[], Event | str]
 """Makes an event; or tells, in one word, why there is none."""
+
+Totals = Mapping[tuple[str, str], int]
+"""(counter, reason) → how often, since the process began."""
 
 
 class Recorder:
@@ -39,6 +43,8 @@ class Recorder:
         path: the journal.
         sinks: names of the sinks that get what is recorded from now on.
         warm: called in the thread before anything else: builds engines, opens databases.
+        refresh: called in the thread before events are made, and once a minute: looks for new files, ends old salts.
+        totals: what capture has counted besides: what was scrubbed, by kind, and what went wrong.
         on_commit: called in the thread after each commit.
         bucket_s: length of the buckets of time that events are held for, in seconds; None: they aren't.
     """
@@ -49,6 +55,8 @@ class Recorder:
         *,
         sinks: Sequence[str] = (),
         warm: Callable[[], None] = lambda: None,
+        refresh: Callable[[], None] = lambda: None,
+        totals: Callable[[], Totals] = dict,
         on_commit: Callable[[], None] = lambda: None,
         bucket_s: int | None = None,
     ) -> None:
@@ -57,6 +65,8 @@ class Recorder:
         self._path = path
         self._sinks = sinks
         self._warm = warm
+        self._refresh = refresh
+        self._totals = totals
         self._on_commit = on_commit
         self._bucket_s = bucket_s
         self._queue: list[Event | Work] = []
@@ -65,7 +75,7 @@ class Recorder:
         self._wake = threading.Event()
         self._offered = 0
         self._dropped: Counter[str] = Counter()
-        self._written: Counter[tuple[str, str]] = Counter()
+        self._written: Counter[tuple[str, str]] = Counter(totals())  # earlier recorders of this process wrote these
         self._encoder = msgspec.json.Encoder()
         self._closing = False
         self._has_ended = False
@@ -140,11 +150,14 @@ class Recorder:
         journal.begin_worker(self.worker, os.getpid())
 
     def _warm_up(self) -> None:
+        self._prepare(self._warm)
+        self.is_warm = True
+
+    def _prepare(self, prepare: Callable[[], None]) -> None:
         try:
-            self._warm()
+            prepare()
         except Exception as error:  # noqa: BLE001 - a data file that can't be read must not stop the recorder
             logger.error("could not prepare capture: %s", type(error).__name__)
-        self.is_warm = True
 
     def _end(self, journal: Journal) -> None:
         """Commit what was offered meanwhile, take no more, and note a clean end."""
@@ -163,6 +176,7 @@ class Recorder:
     def _commit_next(self, journal: Journal) -> bool:
         """Wait for something, and commit it; False when it was the last."""
         self._wait()
+        self._prepare(self._refresh)
         with self._lock:
             items, self._queue = self._queue, []
             flushes, self._flushes = self._flushes, []
@@ -177,7 +191,8 @@ class Recorder:
     def _wait(self) -> None:
         """Until there is something; under load a little longer, so that it is more."""
         waited = time.monotonic()
-        self._wake.wait()
+        while not self._wake.wait(_REFRESH_S):
+            self._prepare(self._refresh)
         if time.monotonic() - waited < _LINGER_S and not self._flushes:
             time.sleep(_LINGER_S)
         self._wake.clear()
@@ -233,6 +248,7 @@ class Recorder:
         """What was counted since the last commit."""
         with self._lock:
             totals = {("offered", ""): self._offered, **{("dropped", why): n for why, n in self._dropped.items()}}
+        totals.update(self._totals())
         new = {key: total - self._written[key] for key, total in totals.items() if total > self._written[key]}
         return {**new, ("accepted", ""): accepted} if accepted else new
 

@@ -15,7 +15,7 @@ def find_warnings(policy: PrivacyPolicy) -> list[str]:
     warnings = list(_about_tier("limits.default", default))
     if consented != default:
         warnings += _about_tier("limits.consented", consented)
-    return [*_about_ceiling(policy), *warnings, *_about_geo(policy), *_about_version(policy)]
+    return [*_about_ceiling(policy), *warnings, *_about_geo(policy), *_about_hints(policy), *_about_version(policy)]
 
 
 def _about_ceiling(policy: PrivacyPolicy) -> Iterator[str]:
@@ -35,6 +35,8 @@ def _about_tier(tier: str, limits: Limits) -> Iterator[str]:
         yield f"{tier}: a /24 network and the full browser version together often are one person"
     if limits.ip is Ip.FULL:
         yield f"{tier}: full addresses are personal data; the waiver must hold for every day until it ends"
+    if limits.visitor is Visitor.DAILY_KEY and limits.time >= Time.SECOND and limits.page >= Page.PATH:
+        yield f"{tier}: a daily key with times to the second and paths shows the way of one person through the site"
     if limits.page >= Page.QUERY and limits.visitor > Visitor.NONE:
         yield f"{tier}: query values and a visitor id together show what one person did"
 
@@ -48,11 +50,15 @@ def _about_geo(policy: PrivacyPolicy) -> Iterator[str]:
             yield f"geo.databases: there is no file {path}: places stay empty"
 
 
+def _about_hints(policy: PrivacyPolicy) -> Iterator[str]:
+    finest = max(policy.limits().browser, policy.limits(consented=True).browser)
+    if policy.document.browser.accept_ch and finest < Browser.MAJOR:
+        yield f'browser.accept_ch: nothing is asked for, as no tier records more than browser = "{finest.label}"'
+
+
 def _about_version(policy: PrivacyPolicy) -> Iterator[str]:
     document = policy.document
     if document.consent.gate != "observe":
         yield f'consent.gate = "{document.consent.gate}": this version has no cookie gate yet, it removes no cookie'
-    if max(policy.limits().visitor, policy.limits(consented=True).visitor) > Visitor.NONE:
-        yield "visitor: this version fills no visitor id yet, whatever the level"
     if any(sink.retention for sink in document.sinks):
         yield "sinks.retention: this version deletes nothing by itself yet"

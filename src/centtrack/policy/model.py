@@ -203,6 +203,19 @@ class Exclude(Section):
     methods: tuple[str, ...] = ()
 
 
+class BrowserRules(Section):
+    """What the site asks browsers for, in the response header Accept-CH, beyond what they send by themselves."""
+
+    accept_ch: tuple[Literal["Sec-CH-UA-Full-Version-List", "Sec-CH-UA-Platform-Version"], ...] = ()
+
+
+class VisitorRules(Section):
+    """`bits` of a daily key: fewer make visitors share one. `days` that the visitor cookie lasts (CNIL: 13 months)."""
+
+    bits: Annotated[int, Field(strict=True, ge=16, le=128, multiple_of=4)] = 48
+    days: Annotated[int, Field(strict=True, ge=1, le=MAX_COOKIE_DAYS)] = 390
+
+
 class Bots(Section):
     """`keep`: record as any client; `label`: say so in the event; `drop`: count and drop."""
 
@@ -221,6 +234,8 @@ class Document(Section):
     waiver: Waivers = Waivers()
     geo: Geo = Geo()
     page: PageRules = PageRules()
+    browser: BrowserRules = BrowserRules()
+    visitor: VisitorRules = VisitorRules()
     purposes: dict[Purpose, Text] = {"analytics": "Improve the service"}
     cookies: tuple[Cookie, ...] = ()
     consent: ConsentRules = ConsentRules()

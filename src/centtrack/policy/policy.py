@@ -148,8 +148,30 @@ class PrivacyPolicy:
     @cached_property
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 over everything the policy says, whatever its layout and comments."""
-        canonical = json.dumps(self.document.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return _hashed(self.document.model_dump(mode="json"))
+
+    @cached_property
+    def consent_hash(self) -> str:
+        """First 16 hex digits of the SHA-256 over what consent depends on: if it changes, visitors are asked again.
+
+        Purposes, categories of cookies, mode of consent, recipients and retention; no wording (clauses 14 and 16).
+        """
+        document = self.document
+        sinks = [(sink.name, sink.party, sink.country, sink.purposes, sink.retention) for sink in document.sinks]
+        return _hashed(
+            {
+                "controller": (document.controller.bin, sorted(document.controller.affiliates)),
+                "purposes": sorted(document.purposes),
+                "categories": sorted({cookie.category for cookie in document.cookies}),
+                "mode": document.consent.mode,
+                "sinks": sorted(sinks, key=repr),
+            }
+        )
+
+
+def _hashed(value: object) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def profile_text(name: str) -> str:

@@ -80,6 +80,18 @@ query_keys = []
 {say["scrub_uuids"]}
 scrub_uuids = true
 
+{say["browser_section"]}
+[browser]
+{say["accept_ch"]}
+accept_ch = []
+
+{say["visitor_section"]}
+[visitor]
+{say["bits"]}
+bits = {document.visitor.bits}
+{say["visitor_days"]}
+days = {document.visitor.days}
+
 {say["purposes"]}
 [purposes]
 analytics = "{texts["analytics_purpose"]}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from centtrack.errors import MissingExtraError
 from centtrack.reports.lake import TABLE, fetch
+from centtrack.reports.sessions import count_visits, entry_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,10 +59,23 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All sections, and what they are about."""
+    """All sections, and what they are about.
+
+    Attributes:
+        events: all of them.
+        views: page views.
+        visits: None where they can't be told: without ids of visitors, or with times coarser than a minute.
+        visitors: as for visits.
+        bots: events of bots.
+        begin: time of the first event.
+        end: time of the last.
+        sections: the tables.
+    """
 
     events: int
     views: int
+    visits: int | None
+    visitors: int | None
     bots: int
     begin: dt.datetime | None
     end: dt.datetime | None
@@ -95,10 +109,12 @@ def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report
     span = end - begin if total else dt.timedelta()
     sections = [_over_time(ask(_by_moment(views, span)), span, k)]
     for title, unit, read_label in QUESTIONS:
-        label = read_label(events if unit == "events" else views)
+        label = read_label({"events": events, "views": views, "visits": entry_views(views)}[unit])
         sections.append(_section(title, unit, [Row(*row) for row in ask(_by_label(label))], k))
     ((viewed,),) = ask(views.aggregate(views=views.count()))
-    return Report(total, viewed, int(bots or 0), begin, end, [one for one in sections if one.rows or one.others])
+    ((visits, visitors),) = ask(count_visits(views))
+    shown = [one for one in sections if one.rows or one.others]
+    return Report(total, viewed, visits or None, visitors or None, int(bots or 0), begin, end, shown)
 
 
 def _totals(events: ir.Table) -> ir.Table:
@@ -107,8 +123,9 @@ def _totals(events: ir.Table) -> ir.Table:
 
 
 def page_views(events: ir.Table) -> ir.Table:
-    """Documents that aren't a bot's."""
-    return events.filter(events.kind == "document", ~events.bot.fill_null(False))
+    """Documents that aren't a bot's, and weren't asked for to leave an advertisement in the list of referrers."""
+    is_spam = (events.referrer_class == "spam").fill_null(False)
+    return events.filter(events.kind == "document", ~events.bot.fill_null(False), ~is_spam)
 
 
 def _pages(views: ir.Table) -> ir.StringValue:
@@ -137,6 +154,7 @@ def _bots(events: ir.Table) -> ir.StringValue:
 
 QUESTIONS: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("Pages", "views", _pages),
+    ("Entry pages", "visits", _pages),
     ("Channels", "views", lambda views: views.channel),
     ("Referrers", "views", _referrers),
     ("Places", "views", _places),
@@ -144,6 +162,7 @@ QUESTIONS: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("Systems", "views", lambda views: views.os),
     ("Devices", "views", lambda views: views.device_class),
     ("Bots", "events", _bots),
+    ("What bots come for", "events", lambda events: events.bot_purpose),
 ]
 
 

@@ -1,0 +1,100 @@
+"""The consent cookie's value: a choice by category, signed, with the day and nothing finer.
+
+A refusal carries no identifier at all. Whatever can't be read, or was read twice, is no choice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+
+from centtrack.cookies import read_own
+from centtrack.signing import make_serializer, read_signed
+
+NAME = "centtrack"
+VERSION = 1
+MAX_TOKEN = 1_024  # bytes
+_RECEIPT = re.compile(r"[0-9a-f]{32}")
+_SIGNS = {"granted": "g", "refused": "r", "withdrawn": "w"}
+
+
+class Choice(NamedTuple):
+    """What a visitor chose.
+
+    Attributes:
+        decisions: category → `granted`, `refused` or `withdrawn`.
+        policy_hash: of what the choice depends on: `PrivacyPolicy.consent_hash`.
+        day: when, in days since 1970, UTC.
+        receipt: random id of the grant in the ledger, 32 hex digits; None where nothing was granted.
+    """
+
+    decisions: Mapping[str, str]
+    policy_hash: str
+    day: int
+    receipt: str | None = None
+
+
+class _Payload(msgspec.Struct, forbid_unknown_fields=True):
+    v: int
+    p: str
+    d: int
+    c: dict[str, str]
+    r: str | None = None
+
+
+class ConsentTokens:
+    """Signs and reads choices.
+
+    Args:
+        secrets: what they are signed with, oldest to newest.
+
+    Attributes:
+        invalid: how many values were no choice: forged, damaged, too long, two of them, of an unknown version.
+    """
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self.invalid = 0
+        self._serializer = make_serializer(secrets, "consent")
+        self._known = lru_cache(maxsize=1_024)(self._verified)
+
+    def sign(self, choice: Choice) -> bytes:
+        """The cookie's value."""
+        granted = "granted" in choice.decisions.values()
+        payload = {
+            "v": VERSION,
+            "p": choice.policy_hash,
+            "d": choice.day,
+            "c": {category: _SIGNS[decision] for category, decision in sorted(choice.decisions.items())},
+            **({"r": choice.receipt} if granted and choice.receipt else {}),
+        }
+        return self._serializer.dumps(payload).encode()
+
+    def read(self, cookies: bytes, host: bytes) -> Choice | None:
+        """The choice that a request carries.
+
+        Args:
+            cookies: the header Cookie.
+            host: the header Host.
+        """
+        tokens = read_own(cookies, NAME, host)
+        if not tokens:
+            return None
+        choice = self._known(tokens[0]) if len(tokens) == 1 and len(tokens[0]) <= MAX_TOKEN else None
+        if choice is None:
+            self.invalid += 1
+        return choice
+
+    def _verified(self, token: bytes) -> Choice | None:
+        try:
+            payload = msgspec.convert(read_signed(self._serializer, token), _Payload)
+            meanings = {sign: decision for decision, sign in _SIGNS.items()}
+            decisions = {category: meanings[sign] for category, sign in payload.c.items()}
+        except (msgspec.ValidationError, LookupError):
+            return None
+        if payload.v != VERSION or (payload.r is not None and not _RECEIPT.fullmatch(payload.r)):
+            return None
+        return Choice(decisions, payload.p, payload.d, payload.r)

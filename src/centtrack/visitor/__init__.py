@@ -1,0 +1,1 @@
+"""Ids of visitors: a key that lasts a day, or a cookie where analytics was granted."""

@@ -1,0 +1,100 @@
+"""Real database servers for the tests: the one that an environment variable names, or one that is started here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from servers import free_port
+from waiting import eventually
+
+
+@contextlib.contextmanager
+def redis_server() -> Iterator[str]:
+    """The URL of a Redis."""
+    if given := os.environ.get("CENTTRACK_TEST_REDIS_URL"):
+        yield given
+        return
+    binary = shutil.which("redis-server") or pytest.skip("needs redis-server, or CENTTRACK_TEST_REDIS_URL")
+    with RedisServer(binary) as server:
+        yield server.url
+
+
+class RedisServer:
+    """A Redis that can be stopped and started again on the same port. It keeps nothing on the disk."""
+
+    def __init__(self, binary: str) -> None:
+        self._binary = binary
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([self._binary, *options], stdout=subprocess.DEVNULL)
+        eventually(self._answers)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+    def _answers(self) -> bool:
+        import redis
+
+        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.url) as client:
+            return bool(client.ping())
+        return False
+
+    def __enter__(self) -> RedisServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@contextlib.contextmanager
+def postgresql_server() -> Iterator[str]:
+    """The URL of a database in a PostgreSQL."""
+    if given := os.environ.get("CENTTRACK_TEST_POSTGRESQL_URL"):
+        yield given
+        return
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
+    if not (found[-1] / "initdb").is_file():
+        pytest.skip("needs PostgreSQL's initdb, or CENTTRACK_TEST_POSTGRESQL_URL")
+    folder = Path(tempfile.mkdtemp(prefix="centtrack-postgresql-"))
+    try:
+        # PostgreSQL refuses to run as root; its package makes a user for it.
+        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if as_user:
+            shutil.chown(folder, "postgres")
+        yield from _running(found[-1], folder, as_user)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _running(binaries: Path, folder: Path, as_user: list[str]) -> Iterator[str]:
+    port, data = free_port(), folder / "data"
+    _run([*as_user, str(binaries / "initdb"), "-D", str(data), "-U", "centtrack", "--auth=trust", "--no-sync"])
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    control = [*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
+    _run([*control, "-l", str(folder / "log"), "-o", options, "start"])
+    try:
+        yield f"postgresql://centtrack@127.0.0.1:{port}/postgres"
+    finally:
+        _run([*control, "-m", "immediate", "stop"])
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
