@@ -85,7 +85,7 @@ def main(ghost: Path, matomo: Path, matomo_version: str) -> None:
 
 def reduced(entry: str) -> str:
     """A host with the first folder of its path, or a package of Android as browsers name it."""
-    host, _, path = entry.removeprefix("www.").partition("/")
+    host, _, path = entry.lower().removeprefix("www.").partition("/")
     if APP.fullmatch(host):
         return f"android-app://{host}"
     return f"{host}/{path.split('/')[0]}" if path else host

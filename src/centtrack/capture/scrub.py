@@ -23,8 +23,9 @@ KINDS = (
 
 _DECODINGS = 2
 _LOOKED_AT = 2 * MAX_TEXT
-# Of most paths this tells at once that nothing is there: words in lower case, a short number at the end or alone.
-_PLAIN = re.compile(r"(?:/+(?:[a-z]{1,19}(?:-[a-z]{1,19})*+(?:-\d{1,4})?|\d{1,4}))*+/?")
+# Most paths show at first sight that nothing is there: words in Latin or Cyrillic letters, and short numbers.
+_WORD = r"[A-Z\u0400-\u042f]?[a-z\u0430-\u04ff]{1,18}"
+_PLAIN = re.compile(rf"(?:/+(?:{_WORD}(?:-{_WORD})*+(?:-\d{{1,4}})?|\d{{1,4}}))*+(?:/|\.[a-z]{{2,5}})?")
 
 
 class Scrubbed(NamedTuple):

@@ -15,7 +15,6 @@ import maxminddb
 
 from centtrack.capture.geo_file import (
     READ_ERRORS,
-    GeoFileError,
     check_database,
     open_copy,
     reason_of,
