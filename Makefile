@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format lint types audit benchmark lock clean
+.PHONY: demo test check format lint types bots audit benchmark lock clean
 
 demo: $(STAMP)
 	$(BIN)/centtrack demo
@@ -26,6 +26,10 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+# Recall and false alarms on public lists of user agents; needs node, and the network once.
+bots: $(STAMP)
+	$(BIN)/python benchmarks/bots.py $(ARGS)
 
 audit: $(STAMP)
 	$(BIN)/pip-audit --requirement requirements-dev.txt --disable-pip --strict

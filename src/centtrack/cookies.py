@@ -28,34 +28,44 @@ def is_loopback(host: bytes) -> bool:
     return _LOOPBACK.fullmatch(host) is not None
 
 
-def own_name(base: str, *, is_local: bool) -> bytes:
-    """The name of a cookie of ours: `__Host-…` binds it to this host and to HTTPS (RFC 6265bis, 4.1.3.2).
+class OwnCookie:
+    """A cookie of ours. `__Host-` in its name binds it to this host and to HTTPS (RFC 6265bis, 4.1.3.2).
+
+    On the developer's own machine, over plain HTTP, a browser would refuse the prefix: there it has none.
 
     Args:
         base: the name without prefix.
-        is_local: over plain HTTP on the developer's machine a browser would refuse the prefix.
     """
-    return (base if is_local else f"__Host-{base}").encode()
 
+    def __init__(self, base: str) -> None:
+        self._local = base.encode()
+        self._name = b"__Host-" + self._local
 
-def read_own(header: bytes, base: str, host: bytes) -> list[bytes]:
-    """The values of a cookie of ours, with the prefix; on the developer's own machine also without."""
-    found = cookie_values(header, own_name(base, is_local=False))
-    return found or (cookie_values(header, own_name(base, is_local=True)) if is_loopback(host) else [])
+    def values(self, header: bytes, host: bytes) -> list[bytes]:
+        """The values that a request carries, more than one if somebody doubled it.
 
+        Args:
+            header: Cookie.
+            host: the header Host.
+        """
+        if self._local not in header:
+            return []
+        return cookie_values(header, self._name) or (cookie_values(header, self._local) if is_loopback(host) else [])
 
-def set_own(base: str, value: bytes, *, max_age_s: int, is_local: bool) -> tuple[bytes, bytes]:
-    """A Set-Cookie line for a cookie of ours.
+    def set(self, value: bytes, *, max_age_s: int, host: bytes, scheme: str) -> tuple[bytes, bytes]:
+        """A Set-Cookie line.
 
-    Args:
-        base: the name without prefix.
-        value: of the characters that a cookie's value may have.
-        max_age_s: lifetime in seconds, at most 400 days; 0 removes it.
-        is_local: as for `own_name`.
-    """
-    secure = b"" if is_local else b"; Secure"
-    attributes = b"; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % min(max_age_s, MAX_AGE_S)
-    return b"set-cookie", own_name(base, is_local=is_local) + b"=" + value + attributes + secure
+        Args:
+            value: of the characters that a cookie's value may have.
+            max_age_s: lifetime in seconds, at most 400 days; 0 removes it.
+            host: the header Host.
+            scheme: of the request.
+        """
+        is_local = scheme not in {"https", "wss"} and is_loopback(host)
+        attributes = b"; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % min(max_age_s, MAX_AGE_S)
+        if is_local:
+            return b"set-cookie", self._local + b"=" + value + attributes
+        return b"set-cookie", self._name + b"=" + value + attributes + b"; Secure"
 
 
 def made_private(headers: RawHeaders) -> RawHeaders:

@@ -79,14 +79,18 @@ class RecordedRequest:
         try:
             if message["type"] != "http.response.start":
                 return message
-            self._start(message)  # for the explanation
             scope = self._scope or {}
-            edited = editor.edit(message, self._headers, scope.get("scheme", "http"), partial(self._observation, scope))
+            edited = editor.edit(message, self._headers, scope.get("scheme", "http"), partial(self._seen_yet, message))
         except Exception as error:  # noqa: BLE001 - the response goes out as the app made it
             logger.error("a response could not be edited: %s", type(error).__name__)
             return message
         self._minted_id = edited.minted_id
         return edited.message
+
+    def _seen_yet(self, message: Message) -> Observation:
+        """What is known when the response begins."""
+        self._start(message)
+        return self._observation(self._scope or {})
 
     def _note(self, kind: str, message: Message) -> None:
         if kind == "websocket.send":

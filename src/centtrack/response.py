@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from centtrack.asgi import Message, RawHeaders
 from centtrack.capture.capture import ANALYTICS, Capture
-from centtrack.capture.headers import Headers, read_headers
+from centtrack.capture.headers import read_headers
 from centtrack.capture.observation import Observation
 from centtrack.cookies import made_private
 from centtrack.explain import encode_explanation, explain
 from centtrack.policy.levels import Browser
-from centtrack.visitor.cookie import expired
+from centtrack.visitor.cookie import VisitorCookie, expired
 
 EXPLAIN_HEADER = b"x-centtrack-explain"
 MAX_EXPLANATION = 16_384  # bytes: what clients take in one header
@@ -25,7 +25,7 @@ class Edited(NamedTuple):
     """A message as it goes out, and the id of the visitor cookie that it sets, if it does."""
 
     message: Message
-    minted_id: str | None
+    minted_id: str | None = None
 
 
 class ResponseEditor:
@@ -55,19 +55,18 @@ class ResponseEditor:
             scheme: of the request.
             observe: what has been seen of the request so far.
         """
-        request = read_headers(raw)
-        headers: RawHeaders = list(message.get("headers", ()))
+        headers: RawHeaders = message.get("headers", [])
         added: RawHeaders = []
         minted_id = None
         if _is_document(headers):
-            added += self._hints_wanted(raw)
-            minted_id, cookie = self._cookie(request, raw, scheme)
-            added += cookie
-        if added and any(name == b"set-cookie" for name, _ in added):
-            headers = made_private(headers)
-        if self._debug and request.get(EXPLAIN_HEADER) == b"1":
+            added = self._hints_wanted(raw)
+            if self._capture.visitors.cookie and _carries_ours(raw):
+                minted_id, cookie = self._cookie(self._capture.visitors.cookie, raw, scheme)
+                added += cookie
+                headers = made_private(headers) if cookie else headers
+        if self._debug and read_headers(raw).get(EXPLAIN_HEADER) == b"1":
             added.append((EXPLAIN_HEADER, self._explanation(observe())))
-        return Edited({**message, "headers": [*headers, *added]} if added else message, minted_id)
+        return Edited({**message, "headers": [*headers, *added]}, minted_id) if added else Edited(message)
 
     def _hints_wanted(self, raw: RawHeaders) -> RawHeaders:
         """Accept-CH, where this visitor's limits have any use for what it asks for."""
@@ -77,11 +76,9 @@ class ResponseEditor:
         needed = self._capture.policy.limits(consented=consented).browser >= Browser.MAJOR
         return [(b"accept-ch", self._accept_ch)] if needed else []
 
-    def _cookie(self, request: Headers, raw: RawHeaders, scheme: str) -> tuple[str | None, RawHeaders]:
+    def _cookie(self, cookie: VisitorCookie, raw: RawHeaders, scheme: str) -> tuple[str | None, RawHeaders]:
         """A new visitor cookie where analytics is granted and there is none; its end where it isn't granted."""
-        cookie = self._capture.visitors.cookie
-        if cookie is None:
-            return None, []
+        request = read_headers(raw)
         cookies, host = request.get(b"cookie", b""), request.get(b"host", b"")
         if not self._capture.consent_of(raw).allows(ANALYTICS):
             line = expired(cookies, host, scheme)
@@ -96,6 +93,17 @@ class ResponseEditor:
         return text if len(text) <= MAX_EXPLANATION else b'{"error": "the explanation is too long for a header"}'
 
 
+def _carries_ours(raw: RawHeaders) -> bool:
+    """Whether a cookie of ours may have come. Without one there is no consent, and nothing to remove."""
+    for _, value in raw:  # noqa: SIM110 - each document comes by here, and any() takes three times as long
+        if b"centtrack" in value:
+            return True
+    return False
+
+
 def _is_document(headers: RawHeaders) -> bool:
     """Only documents bring cookies: parts of a page, asked for at once, would each bring another."""
-    return any(name.lower() == b"content-type" and value.lower().startswith(b"text/html") for name, value in headers)
+    for name, value in headers:
+        if name == b"content-type" or name.lower() == b"content-type":
+            return value[:9].lower() == b"text/html"
+    return False

@@ -170,7 +170,6 @@ def test_the_list_keeps_to_its_purposes():
     listed = known_bots()
     for bot in (*listed.bots, *listed.signers.values()):
         assert bot.purpose in listed.purposes
-        assert bot.url is None or bot.url.startswith("https://")
     names = [bot.name.lower() for bot in listed.bots]
     assert len(names) == len(set(names))
 

@@ -171,7 +171,10 @@ def test_through_the_whole_way(event_of):
         (b"sec-ch-ua-platform-version", b'"16.0.0"'),
         (b"sec-ch-ua-model", b'"Phone of Ivan Petrov"'),
     ]
-    event = event_of(POLICY.format("full"), headers=headers)
+    unasked = event_of(POLICY.format("full"), headers=headers)
+    assert (unasked.browser, unasked.browser_version, unasked.os_version) == ("Edge Mobile", "138", None)
+    asked = '\n[browser]\naccept_ch = ["Sec-CH-UA-Platform-Version"]'
+    event = event_of(POLICY.format("full") + asked, headers=headers)
     assert (event.browser, event.browser_version, event.os, event.os_version) == ("Edge Mobile", "138", "Android", "16")
     assert (event.device_class, event.browser_engine, event.bot) == ("mobile", "Blink", False)
     assert "Ivan" not in repr(event)

@@ -1,8 +1,12 @@
+import gzip
+import json
+from importlib.resources import files
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centtrack.capture.referrer import read_source, reduce_referrer
+from centtrack.capture.referrer import normal_host, read_source, reduce_referrer
 from centtrack.policy.levels import Page, Referrer
 
 POLICY = """
@@ -255,3 +259,15 @@ def test_a_coarser_level_says_nothing_that_a_finer_one_does_not(text, level):
     assert found.referrer_class in {None, "internal", "search", "social", "external", "none", "spam"}
     assert all(value in {None, of_finest} for value, of_finest in zip(found[:3], finest[:3], strict=True))
     assert found.referrer_domain is None or found.referrer_domain.isascii()
+
+
+def test_the_lists_hold_hosts_as_they_are_compared():
+    data = files("centtrack.capture").joinpath("data")
+    sources = json.loads(data.joinpath("sources.json").read_text(encoding="utf-8"))
+    assert set(sources["hosts"]) == {"ai", "email", "external", "search", "social"}
+    listed = [entry.partition("/")[0] for known in sources["hosts"].values() for entry in known if "//" not in entry]
+    spam = gzip.decompress(data.joinpath("spam.txt.gz").read_bytes()).decode().splitlines()
+    assert "CC0" in spam[0]
+    assert "MIT" in sources["source"]
+    assert [host for host in [*listed, *spam[1:]] if normal_host(host) != host] == []
+    assert len(spam) > 2_000

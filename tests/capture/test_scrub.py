@@ -186,6 +186,11 @@ STAYS = [
     "/S24-Ultra-5G-12GB-256GB-X1",
     "/HP-LaserJet-Pro-MFP-M428fdw-W1A30A",
     "/bmw-x5-xdrive30d-m-sport-2024",
+    "/TextIndexNG3-core-implementation",
+    "/Embeddable-SurveyJS-form-builder-for-JSON-based-forms",
+    "/video-plugin-webkitSupportsPresentationMode-2",
+    "/stratifiedgroupkfoldrequiresgroups",
+    "/xapp-core-packages",
     # numbers of things
     "/order/123456",
     "/ORDER-2026-000123",
@@ -206,7 +211,10 @@ STAYS = [
     "/12:30:45",
     # versions and files
     "/v1.2.3/app.9f8e7d6c.js",
-    "/download/v1.2.3.4/",
+    "/download/v1.2.30.4/",
+    "/tinymodel/0.1.2.2",
+    "/dns/8.8.8.8",  # four numbers of one digit are a version, or a server that everyone knows
+    "/longitude/0.10.0",
     "/react/18.2.0/umd/react.production.min.js",
     "/@types/node@20.11.0",
     "/assets/vendor-charts-DkJ3hs9A.css",

@@ -37,7 +37,8 @@ def test_each_limit_and_what_it_left(explain):
     limits = {row["limit"]: row for row in explained["limits"]}
     assert limits["page"] == {"limit": "page", "level": "path", "set_to": "path", "columns": {"path": "/[email]"}}
     assert limits["browser"]["columns"] == {
-        "browser": "Firefox", "browser_version": "145", "os": "Windows", "os_version": "10", "device_class": "desktop",
+        "browser": "Firefox", "browser_version": "145", "browser_engine": "Gecko", "os": "Windows", "os_version": "10",
+        "device_class": "desktop",
     }  # fmt: skip
     assert explained["event"]["referrer_domain"] == "google.com"
     assert explained["tier"] == "default"

@@ -70,7 +70,6 @@ class Bot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         purpose: what it comes for, one of `Bots.purposes`.
         pattern: how its header is recognised, as a regular expression, whatever the case. None: by its name.
         operator: who runs it. None if anybody may.
-        url: where the operator tells of it.
         reason: what gave it away, where it isn't the obvious.
     """
 
@@ -78,7 +77,6 @@ class Bot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     purpose: str
     pattern: str | None = None
     operator: str | None = None
-    url: str | None = None
     reason: Reason | None = None
 
 

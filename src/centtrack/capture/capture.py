@@ -23,6 +23,7 @@ from centtrack.capture.headers import Headers, read_headers
 from centtrack.capture.observation import Observation, coerced, coerced_headers
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
 from centtrack.capture.reducer import Reducer
+from centtrack.capture.signals import Signals, read_signals
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.consent.token import ConsentTokens
 from centtrack.event import Event
@@ -136,23 +137,20 @@ class Capture:
         if seen.method in self._excluded_methods or (self._excluded_paths and self._is_excluded(seen.path)):
             return Made(Excluded("excluded"))
         headers = read_headers(seen.headers)
-        consent = self._consent(headers)
-        return self._event(seen, headers, consent, self._reducer(consent))
+        signals = read_signals(headers)
+        return self._event(seen, headers, signals, self._consent(headers, signals))
 
     def consent_of(self, headers: RawHeaders) -> Consent:
         """What the visitor of a request with these headers allows."""
         try:
-            return self._consent(read_headers(headers))
+            read = read_headers(headers)
         except _WRONG_TYPES:
-            return self._consent(read_headers(coerced_headers(headers)))
+            read = read_headers(coerced_headers(headers))
+        return self._consent(read, read_signals(read))
 
-    def _consent(self, headers: Headers) -> Consent:
-        return self.consent.read(
-            gpc=has_signal(headers, b"sec-gpc"),
-            dnt=has_signal(headers, b"dnt"),
-            cookies=headers.get(b"cookie", b""),
-            host=headers.get(b"host", b""),
-        )
+    def _consent(self, headers: Headers, signals: Signals) -> Consent:
+        cookies, host = headers.get(b"cookie", b""), headers.get(b"host", b"")
+        return self.consent.read(gpc=signals.gpc, dnt=signals.dnt, cookies=cookies, host=host)
 
     def check_custom(self, name: str, props: Mapping[str, object]) -> str | None:
         """What is wrong with a custom event; None if the policy declares it so."""
@@ -173,7 +171,8 @@ class Capture:
             reducer.limits = limits  # the waiver has run out since
         return reducer
 
-    def _event(self, seen: Observation, headers: Headers, consent: Consent, reducer: Reducer) -> Made:
+    def _event(self, seen: Observation, headers: Headers, signals: Signals, consent: Consent) -> Made:
+        reducer = self._reducer(consent)
         limits = reducer.limits
         client = reducer.visitor(
             headers.get(b"user-agent", b""),
@@ -200,10 +199,12 @@ class Capture:
             query=page.query,
             consent=dict(consent.labels),
             consent_source=consent.source,
-            gpc=has_signal(headers, b"sec-gpc"),
-            dnt=has_signal(headers, b"dnt"),
+            gpc=signals.gpc,
+            dnt=signals.dnt,
             cookies=self._cookies.reduce(headers.get(b"cookie", b""), limits.cookies),
-            visitor_id=self._visitor_id(seen, headers, limits.visitor, client.address, origin.columns["site"]),
+            visitor_id=self._visitor_id(seen, headers, limits.visitor, client.address, origin.columns["site"])
+            if limits.visitor
+            else None,
             policy_version=self._policy_version,
             policy_hash=self._policy_hash,
             **client.columns,
@@ -228,9 +229,3 @@ class Capture:
                 "if a proxy stands in front, name it in trusted_proxies"
             )
         return self.proxies.read_chain(headers)
-
-
-def has_signal(headers: Headers, name: bytes) -> bool:
-    """Whether Sec-GPC or DNT is on: a value that is exactly `1`."""
-    value = headers.get(name)
-    return value is not None and any(part.strip(b" \t") == b"1" for part in value.split(b"\n"))

@@ -7,7 +7,7 @@ model, architecture, bitness, form factor and WoW64 are never read: no column ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from itertools import takewhile
 from typing import Final, NamedTuple, cast
@@ -109,6 +109,19 @@ def read_hint_lines(headers: Headers) -> HintLines:
         get(b"sec-ch-ua-platform-version", b"")[:_MAX_LINE],
         get(b"signature-agent", b"")[:_MAX_LINE],
     )
+
+
+def without_unasked(lines: HintLines, asked: Collection[str]) -> HintLines:
+    """The lines, without the high-entropy hints that the policy doesn't ask for: another part of the site may have.
+
+    Args:
+        lines: from `read_hint_lines`.
+        asked: names out of `HIGH_ENTROPY`.
+    """
+    if not lines:
+        return lines
+    kept = [line if name in asked else b"" for name, line in zip(HIGH_ENTROPY, lines[3:5], strict=True)]
+    return (*lines[:3], *kept, lines[5])
 
 
 @lru_cache(maxsize=4_096)

@@ -15,7 +15,9 @@ _DEGREES = r"[-+]?\d{1,3}\.\d"
 # Three decimals are about 100 m. With fewer a pair looks like a range of prices, unless `@` or `geo:` says more.
 _PAIR = re.compile(rf"(?<![\d.])(?P<found>{_DEGREES}{{3,20}}(?:\s?[,;/|_ ]\s?){_DEGREES}{{3,20}})(?!\.?\d)")
 _MARKED_PAIR = re.compile(rf"(?:@|geo:)(?P<found>{_DEGREES}{{1,20}},{_DEGREES}{{1,20}}(?:,[\d.]{{1,20}}[a-z]?)?)")
-_AXIS = re.compile(r"(?i:(?<![^\W\d_])(?:lat|latitude|lon|lng|longitude)[/_-]?)(?P<found>[-+]?\d{1,3}\.\d{2,20})")
+_AXIS = re.compile(
+    r"(?i:(?<![^\W\d_])(?:lat|latitude|lon|lng|longitude)[/_-]?)(?P<found>[-+]?\d{1,3}\.\d{2,20})(?!\.?\d)"
+)
 # Degrees, minutes, seconds, and the quarters in English and Russian letters.
 _DEGREE_SIGN = re.compile(r"\d{1,3}(?:\.\d{1,20})?\s?°[\d\s.,°'\"\u2032\u2033NSEW\u0421\u042e\u0412\u0417]{0,60}")
 _ZIP = re.compile(r"(?i:(?<![^\W\d_])(?:post(?:al)?[_-]?code|zip(?:[_-]?code)?)/)(?P<found>\d{5,6}(?:-\d{4})?)(?!\w)")
@@ -107,6 +109,11 @@ def _judge_world_phone(match: re.Match[str]) -> str | None:
     return "phone" if digits >= 11 or (digits >= 9 and not match[0].isdecimal()) else None
 
 
+def _judge_ipv4(match: re.Match[str]) -> str | None:
+    """Four numbers of one digit are a version: as addresses they would be few, and hardly a visitor's."""
+    return None if len(match[0]) == len("1.2.3.4") else "ip"
+
+
 def _judge_ipv6(match: re.Match[str]) -> str | None:
     try:
         IPv6Address(match[0])
@@ -122,7 +129,7 @@ DIGITS = (
     Rule(".", _AXIS, "coordinates"),
     Rule("°", _DEGREE_SIGN, "coordinates"),
     Rule("/", _ZIP, "postcode"),
-    Rule(".", _IPV4, "ip"),
+    Rule(".", _IPV4, _judge_ipv4),
     Rule(":", _IPV6, _judge_ipv6),
     Rule(" .-_+", _SPACED_CARD, _judge_card),
     Rule(" .-_+", _SPACED_IIN, _judge_iin),

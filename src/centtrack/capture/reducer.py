@@ -14,7 +14,7 @@ from centtrack.capture.bots import BotFields, label_bot
 from centtrack.capture.browser import read_agent, reduce_browser
 from centtrack.capture.campaign import reduce_campaign
 from centtrack.capture.client import TrustedProxies
-from centtrack.capture.client_hints import HintLines, apply_hints, read_hints
+from centtrack.capture.client_hints import HintLines, apply_hints, read_hints, without_unasked
 from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import MAX_USER_AGENT, clean
 from centtrack.capture.language import reduce_language
@@ -68,6 +68,7 @@ class Reducer:
         self._labels_bots = document.bots.record != "keep"
         self._query_keys = frozenset(document.page.query_keys)
         self._scrub_uuids = document.page.scrub_uuids
+        self._accept_ch = document.browser.accept_ch
         self._known_visitor = lru_cache(_CACHED)(self._visitor)
         self._known_origin = lru_cache(_CACHED)(self._origin)
 
@@ -113,7 +114,7 @@ class Reducer:
     ) -> ClientColumns:
         limits = self.limits
         text = clean(user_agent.decode("latin-1"), MAX_USER_AGENT)
-        hints = read_hints(hint_lines)
+        hints = read_hints(without_unasked(hint_lines, self._accept_ch))
         agent = apply_hints(read_agent(text), hints) if text else None
         bot = label_bot(text, agent, hints) if self._labels_bots else BotFields()
         if limits.browser < Browser.FAMILY:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from centtrack.cookies import read_own
+from centtrack.cookies import OwnCookie
 from centtrack.signing import make_serializer, read_signed
 
-NAME = "centtrack"
+_COOKIE = OwnCookie("centtrack")
 VERSION = 1
 MAX_TOKEN = 1_024  # bytes
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
@@ -80,7 +80,7 @@ class ConsentTokens:
             cookies: the header Cookie.
             host: the header Host.
         """
-        tokens = read_own(cookies, NAME, host)
+        tokens = _COOKIE.values(cookies, host)
         if not tokens:
             return None
         choice = self._known(tokens[0]) if len(tokens) == 1 and len(tokens[0]) <= MAX_TOKEN else None

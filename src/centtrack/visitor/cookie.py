@@ -7,10 +7,10 @@ import secrets as randomness
 from collections.abc import Sequence
 from functools import lru_cache
 
-from centtrack.cookies import is_loopback, read_own, set_own
+from centtrack.cookies import OwnCookie
 from centtrack.signing import make_serializer, read_signed
 
-NAME = "centtrack-visitor"
+_COOKIE = OwnCookie("centtrack-visitor")
 _ID = re.compile(r"[0-9a-f]{32}")
 _MAX_TOKEN = 128
 _DAY_S = 86_400
@@ -36,7 +36,7 @@ class VisitorCookie:
             cookies: the header Cookie.
             host: the header Host.
         """
-        tokens = read_own(cookies, NAME, host)
+        tokens = _COOKIE.values(cookies, host)
         return self._known(tokens[0]) if len(tokens) == 1 and len(tokens[0]) <= _MAX_TOKEN else None
 
     def _verified(self, token: bytes) -> str | None:
@@ -47,15 +47,9 @@ class VisitorCookie:
         """A new random id of 128 bits, and the Set-Cookie line that brings it to the visitor."""
         visitor_id = randomness.token_hex(16)
         value = self._serializer.dumps(visitor_id).encode()
-        return visitor_id, set_own(NAME, value, max_age_s=self._max_age_s, is_local=_is_local(host, scheme))
+        return visitor_id, _COOKIE.set(value, max_age_s=self._max_age_s, host=host, scheme=scheme)
 
 
 def expired(cookies: bytes, host: bytes, scheme: str) -> tuple[bytes, bytes] | None:
     """The line that removes the cookie, if the request carries one."""
-    if not read_own(cookies, NAME, host):
-        return None
-    return set_own(NAME, b"", max_age_s=0, is_local=_is_local(host, scheme))
-
-
-def _is_local(host: bytes, scheme: str) -> bool:
-    return scheme not in {"https", "wss"} and is_loopback(host)
+    return _COOKIE.set(b"", max_age_s=0, host=host, scheme=scheme) if _COOKIE.values(cookies, host) else None
