@@ -183,7 +183,7 @@ class Capture:
         )
         if self._drops_bots and client.columns["bot"]:
             return Made(Excluded("bot"))
-        page = reducer.page(seen)
+        page = reducer.page(seen.route, seen.path, seen.query)
         origin = reducer.origin(headers.get(b"referer", b""), headers.get(b"host", b""), seen.query)
         event = Event(
             event_id=random_id(),

@@ -85,16 +85,18 @@ def _guessed_type(seen: Observation) -> str:
     return guessed or ("text/html" if len(extension) > 5 and seen.method in {"GET", "HEAD"} else "")
 
 
-def reduce_page(seen: Observation, level: Page, query_keys: Collection[str], *, scrub_uuids: bool) -> PageFields:
+def reduce_page(
+    route: str | None, path: str, query: bytes, level: Page, query_keys: Collection[str], *, scrub_uuids: bool
+) -> PageFields:
     """Route, path and query as the level allows; no route known means None, never the path."""
-    route = clean(seen.route) if seen.route is not None and level >= Page.ROUTE else None
+    route = clean(route) if route is not None and level >= Page.ROUTE else None
     if level < Page.PATH:
         return PageFields(route, None, None)
-    path, kinds = scrub(seen.path, uuids=scrub_uuids)
-    if level < Page.QUERY or not seen.query:
+    path, kinds = scrub(path, uuids=scrub_uuids)
+    if level < Page.QUERY or not query:
         return PageFields(route, path, None, kinds)
-    query = reduce_query(seen.query, query_keys, scrub_uuids=scrub_uuids)
-    return PageFields(route, path, query.text or None, kinds + query.kinds)
+    kept = reduce_query(query, query_keys, scrub_uuids=scrub_uuids)
+    return PageFields(route, path, kept.text or None, kinds + kept.kinds)
 
 
 def reduce_query(query: bytes, keys: Collection[str], *, scrub_uuids: bool) -> Scrubbed:

@@ -19,11 +19,10 @@ from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import MAX_USER_AGENT, clean
 from centtrack.capture.language import reduce_language
 from centtrack.capture.network import Address, embedded_address, reduce_address
-from centtrack.capture.observation import Observation
 from centtrack.capture.page import PageFields, reduce_page
 from centtrack.capture.place import PlaceFields, reduce_place
 from centtrack.capture.referrer import normal_host, read_source, reduce_referrer
-from centtrack.policy.levels import Browser, Geo, Ip, Visitor
+from centtrack.policy.levels import Browser, Geo, Ip, Page, Visitor
 from centtrack.policy.model import Document, Limits
 
 _CACHED = 4_096
@@ -70,6 +69,7 @@ class Reducer:
         self._scrub_uuids = document.page.scrub_uuids
         self._accept_ch = document.browser.accept_ch
         self._known_visitor = lru_cache(_CACHED)(self._visitor)
+        self._known_page = lru_cache(_CACHED)(self._page)
         self._known_origin = lru_cache(_CACHED)(self._origin)
 
     def visitor(
@@ -105,9 +105,21 @@ class Reducer:
             return self._origin(referrer, host[:_MAX_KEY], query)
         return self._known_origin(referrer, host, query)
 
-    def page(self, seen: Observation) -> PageFields:
-        """Route, path and query."""
-        return reduce_page(seen, self.limits.page, self._query_keys, scrub_uuids=self._scrub_uuids)
+    def page(self, route: str | None, path: str, query: bytes) -> PageFields:
+        """Route, path and query.
+
+        Args:
+            route: the template, if it is known.
+            path: as the server decoded it.
+            query: of the request.
+        """
+        level = self.limits.page
+        query = query if level >= Page.QUERY else b""
+        known = self._page if len(path) + len(query) > _MAX_KEY else self._known_page
+        return known(route, path if level >= Page.PATH else "", query)
+
+    def _page(self, route: str | None, path: str, query: bytes) -> PageFields:
+        return reduce_page(route, path, query, self.limits.page, self._query_keys, scrub_uuids=self._scrub_uuids)
 
     def _visitor(
         self, user_agent: bytes, hint_lines: HintLines, language: bytes, peer: str | None, chain: str
