@@ -237,7 +237,7 @@ def test_a_pair_below_a_limit_gives_one_event(places, limit, level):
     capture, next_level, told_apart = capture_under(text_of(limit, level, places)), finer(limit, level), 0
     closer = capture_under(text_of(limit, next_level, places)) if next_level else None
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(pair=pairs(limit, level))
     def check(pair):
         nonlocal told_apart
@@ -256,7 +256,7 @@ EVENT_ID = re.compile(rb'"event_id":"[^"]*"')
 def test_a_pair_below_a_limit_cannot_be_told_apart_in_any_sink(tmp_path, places, limit, level):
     """Through queue, journal and delivery, into memory and into a file: all first ones against all second ones."""
     drawn: list[tuple[Observation, Observation]] = []
-    settings(max_examples=8, deadline=None, database=None)(
+    settings(max_examples=6, deadline=None, database=None)(
         given(pair=pairs(limit, level))(lambda pair: drawn.append(pair))
     )()
     policy = PrivacyPolicy.parse(text_of(limit, level, places, release="at_once"))

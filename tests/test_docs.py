@@ -21,16 +21,21 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import pytest
 
 import centtrack
+import centtrack.capture.bots
+import centtrack.capture.scrub
 import centtrack.consent
 import centtrack.errors
+import centtrack.frameworks
 import centtrack.sinks
 import centtrack.testing
+from asgi import serve
 from centtrack import PrivacyPolicy, TelemetryMiddleware
 from centtrack.cli.output import COULD_NOT_RUN, FINDING, WRONG_USE
 from centtrack.event import COLUMNS
 from centtrack.policy.model import LEVELS, LIMIT_NAMES, Document
 from centtrack.policy.policy import PROFILES
 from centtrack.policy.template import write_template
+from centtrack.testing import make_scope
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -133,7 +138,27 @@ def profiles_table() -> str:
     return _table(("", *(f"`{profile}`" for profile in PROFILES)), [*rows, ["`min_population`", *floors]])
 
 
+def reasons_table() -> str:
+    """`bot_reason`, with the comment beside each in the source."""
+    source = inspect.getsource(centtrack.capture.bots)
+    listed = re.findall(r'^    "(\w+)",  # (.+)$', source, re.MULTILINE)
+    assert [name for name, _ in listed] == list(get_args(centtrack.capture.bots.Reason))
+    return _table(("reason", ""), ((f"`{name}`", comment) for name, comment in listed))
+
+
+def purposes_table() -> str:
+    purposes = centtrack.capture.bots.known_bots().purposes
+    return _table(("purpose", "it"), ((f"`{name}`", text) for name, text in purposes.items()))
+
+
+def kinds_list() -> str:
+    return ", ".join(f"`{kind}`" for kind in centtrack.capture.scrub.KINDS) + ".\n"
+
+
 GENERATED = {
+    ("docs/capture.md", "reasons"): reasons_table,
+    ("docs/capture.md", "purposes"): purposes_table,
+    ("docs/capture.md", "kinds"): kinds_list,
     ("docs/events.md", "columns"): columns_table,
     ("docs/privacy-policy.md", "levels"): levels_table,
     ("docs/privacy-policy.md", "profiles"): profiles_table,
@@ -166,7 +191,12 @@ def test_python_compiles(block):
     compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 
-APPS = [block for block in blocks("python") if "\napp.add_middleware(" in block.text]
+APPS = [block for block in blocks("python") if "\napp.add_middleware(TelemetryMiddleware" in block.text]
+WRAPPED = [
+    block
+    for block in blocks("python")
+    if block.page == "docs/frameworks.md" and "def " in block.text and "TelemetryMiddleware(" in block.text
+]
 
 
 @pytest.mark.parametrize("block", APPS, ids=str)
@@ -181,6 +211,22 @@ def test_apps_run(block, tmp_path, monkeypatch):
     exec(compile(block.text, str(block), "exec", dont_inherit=True), module)
     with TestClient(module["app"]) as client:
         assert client.get("/").status_code == 200
+    [event] = DeltaTable("telemetry").to_pyarrow_table().to_pylist()
+    assert (event["route"], event["status"]) == ("/", 200)
+
+
+@pytest.mark.parametrize("block", WRAPPED, ids=str)
+def test_wrapped_apps_run(block, tmp_path, monkeypatch):
+    """The examples of frameworks that are wrapped by hand: as above, the route is known."""
+    from deltalake import DeltaTable
+
+    monkeypatch.chdir(tmp_path)
+    Path("privacy.toml").write_text(write_template("gdpr"))
+    module: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(block.text, str(block), "exec", dont_inherit=True), module)
+    app = module.get("application") or module["app"].asgi_app
+    assert serve(app, make_scope("/"), {"type": "http.request", "body": b""})[0]["status"] == 200
+    app.pipeline.close()
     [event] = DeltaTable("telemetry").to_pyarrow_table().to_pylist()
     assert (event["route"], event["status"]) == ("/", 200)
 
@@ -316,7 +362,7 @@ def test_make_targets_exist():
 
 
 def test_every_public_name_is_documented():
-    modules = (centtrack, centtrack.consent, centtrack.sinks, centtrack.testing)
+    modules = (centtrack, centtrack.consent, centtrack.frameworks, centtrack.sinks, centtrack.testing)
     names = {name for module in modules for name in module.__all__}
     errors = [one for one in vars(centtrack.errors).values() if inspect.isclass(one)]
     names |= {one.__name__ for one in errors if one.__module__ == "centtrack.errors"}
@@ -339,7 +385,7 @@ def test_every_key_of_the_policy_is_documented():
     tables = {
         "controller": "`[controller]`", "geo": "`[geo]`", "page": "`[page]`", "cookies": "`[[cookies]]`",
         "consent": "`[consent]`", "sinks": "`[[sinks]]`", "events": "`[[events]]`", "disclosure": "`[disclosure]`",
-        "exclude": "`[exclude]`", "bots": "`[bots]`",
+        "exclude": "`[exclude]`", "bots": "`[bots]`", "browser": "`[browser]`", "visitor": "`[visitor]`",
     }  # fmt: skip
     for key, heading in tables.items():
         annotation = fields.pop(key).annotation

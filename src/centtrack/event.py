@@ -41,11 +41,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     route: Annotated[str | None, _says("template of the route, as in /products/{product}", "page")] = None
     path: Annotated[str | None, _says("path, scrubbed", "page", "personal")] = None
     query: Annotated[str | None, _says("the query's listed keys, scrubbed", "page", "personal")] = None
-    referrer_class: Annotated[str | None, _says("internal, search, social, external or none", "referrer")] = None
+    referrer_class: Annotated[str | None, _says("internal, search, social, external, spam or none", "referrer")] = None
     referrer_domain: Annotated[str | None, _says("host of the referrer", "referrer")] = None
     referrer_path: Annotated[str | None, _says("path of the referrer, scrubbed", "referrer", "personal")] = None
     channel: Annotated[
-        str | None, _says("direct, search, social, referral, email, paid, campaign or internal", "campaign")
+        str | None,
+        _says("direct, search, social, referral, email, paid, ai_assistant, campaign, internal or spam", "campaign"),
     ] = None
     utm_source: Annotated[str | None, _says("utm_source, scrubbed", "campaign")] = None
     utm_medium: Annotated[str | None, _says("utm_medium, scrubbed", "campaign")] = None
@@ -75,7 +76,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     consent: Annotated[dict[str, str], _says("category → state, in terms of the W3C DPV")] = msgspec.field(
         default_factory=dict
     )
-    consent_source: Annotated[str | None, _says("where the states come from: default, gpc, dnt")] = None
+    consent_source: Annotated[str | None, _says("where the states come from: default, cookie, gpc, dnt")] = None
     gpc: Annotated[bool | None, _says("whether Sec-GPC was 1")] = None
     dnt: Annotated[bool | None, _says("whether DNT was 1")] = None
     cookies: Annotated[dict[str, int] | None, _says("category or registered name → count, never values", "cookies")] = (

@@ -166,6 +166,16 @@ def test_a_custom_event_that_is_refused_is_said_once(pipeline, caplog):
     assert errors == ['custom event "a" is not declared', 'custom event "b" is not declared']
 
 
+def test_names_that_visitors_make_up_do_not_fill_the_log(pipeline, caplog, tmp_path):
+    """An app that passes a form on to `track`: after a while no more is said, but all is counted."""
+    one = pipeline(MemorySink())
+    for number in range(200):
+        one.refuse("undeclared", f'custom event "a": property "field{number}" is not declared')
+    one.close()
+    assert sum("is not declared" in record.message for record in caplog.records) == 64
+    assert read_counts(tmp_path / "journal.db").workers[0].dropped == {"undeclared": 200}
+
+
 EXIT = """
 import os, sys
 from pathlib import Path

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 COMMIT_WITHIN_S = 2.0
 DELIVER_WITHIN_S = 5.0
+_MAX_SAID = 64  # problems that are logged: an app may pass on names that its visitors made up
 
 
 class Pipeline:
@@ -128,7 +129,7 @@ class Pipeline:
     def refuse(self, reason: str, problem: str | None = None) -> None:
         """Count something that isn't recorded; say why, once for each problem."""
         self._offer(reason)
-        if problem and problem not in self._said:
+        if problem and problem not in self._said and len(self._said) < _MAX_SAID:
             self._said.add(problem)
             logger.error("%s", problem)
 
