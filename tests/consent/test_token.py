@@ -73,7 +73,7 @@ DENIES_ALL = PrivacyPolicy.parse('[consent]\ngpc = ["marketing", "analytics"]\nd
 )
 def test_withdrawal_then_signal_then_choice_then_default(decision, signals, policy, state, source):
     cookies = cookie(choice({"analytics": decision}, policy=policy)) if decision else b""
-    refused = {category for category in policy.document.consent.gpc}
+    refused = set(policy.document.consent.gpc)
     found = consent(cookies, *signals, policy=policy)
     assert found.states["analytics"] is state
     assert found.allows("analytics") is (state is State.GIVEN)
