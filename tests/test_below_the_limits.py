@@ -9,7 +9,7 @@ from collections import Counter
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from centtrack import PrivacyPolicy
@@ -20,7 +20,19 @@ from centtrack.policy.model import LEVELS
 from centtrack.sinks.jsonl import JsonLinesSink
 from centtrack.testing import MemorySink
 from policies import FINEST, capture_under, policy_text
-from strategies import ADDRESSES, COOKIES, HOST, LANGUAGES, LEAKS, PATHS, QUERIES, REFERRERS, ROUTES, write_places
+from strategies import (
+    ADDRESSES,
+    COOKIES,
+    HOST,
+    LANGUAGES,
+    LEAKS,
+    PATHS,
+    QUERIES,
+    REFERRERS,
+    ROUTES,
+    examples,
+    write_places,
+)
 
 MIDNIGHT_S = 1_700_006_400.0  # 2023-11-15
 SMALL = st.integers(0, 255)
@@ -237,7 +249,7 @@ def test_a_pair_below_a_limit_gives_one_event(places, limit, level):
     capture, next_level, told_apart = capture_under(text_of(limit, level, places)), finer(limit, level), 0
     closer = capture_under(text_of(limit, next_level, places)) if next_level else None
 
-    @settings(max_examples=20, deadline=None)
+    @examples(20)
     @given(pair=pairs(limit, level))
     def check(pair):
         nonlocal told_apart
@@ -256,9 +268,7 @@ EVENT_ID = re.compile(rb'"event_id":"[^"]*"')
 def test_a_pair_below_a_limit_cannot_be_told_apart_in_any_sink(tmp_path, places, limit, level):
     """Through queue, journal and delivery, into memory and into a file: all first ones against all second ones."""
     drawn: list[tuple[Observation, Observation]] = []
-    settings(max_examples=6, deadline=None, database=None)(
-        given(pair=pairs(limit, level))(lambda pair: drawn.append(pair))
-    )()
+    examples(6)(given(pair=pairs(limit, level))(lambda pair: drawn.append(pair)))()
     policy = PrivacyPolicy.parse(text_of(limit, level, places, release="at_once"))
     found = []
     for number, observations in enumerate(zip(*drawn, strict=True)):

@@ -104,7 +104,7 @@ def test_the_reports_tables_agree_with_awk(lake, log):
     sections = {section.title: dict(section.rows) for section in make_report(lake, k=1).sections}
     for name in ("UniversalFeedParser", "Tiny Tiny RSS", "Feedfetcher"):
         assert sections["Bots"][name] == awk(f"tolower($0) ~ /{name.lower()}/", log).total()
-    no_bot = '!/bot|Bot|spider|Spider|crawl|curl|Wget|"-"$/'
+    no_bot = '!/bot|Bot|spider|Spider|crawl|curl|Wget|UrlLog|"-"$/'
     page = 'split($7, u, "?") && u[1] == "/projects/xdotool/" && ($9 == 200 || $9 == 304)'
     assert sections["Pages"]["/projects/xdotool/"] == awk(f"{page} && {no_bot}", log).total()
 

@@ -8,6 +8,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 from uuid import RFC_4122, UUID
 
 import apsw
@@ -39,12 +40,13 @@ class Clock:
         self.module = SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic, sleep=time.sleep)
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    for module in ("recorder", "deliverer"):
-        monkeypatch.setattr(f"centtrack.delivery.{module}.time", clock.module)
-    return clock
+@pytest.fixture(scope="module")
+def clock():
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock()
+        for module in ("recorder", "deliverer"):
+            patch.setattr(f"centtrack.delivery.{module}.time", clock.module)
+        yield clock
 
 
 class Site:
@@ -104,38 +106,43 @@ def site(tmp_path):
         one.pipeline.close()
 
 
-@pytest.fixture(params=BUCKETS_S)
-def held(request, site, clock):
-    """A site whose visits of one bucket are recorded, one a minute, and wait for its end."""
-    one = site(request.param)
-    one.bucket_s = BUCKETS_S[request.param]
+@pytest.fixture(scope="module", params=BUCKETS_S)
+def released(request, clock, tmp_path_factory):
+    """A site with the visits of one bucket, one a minute, that were released at its end, delivered, and closed.
+
+    `before` is what was to be seen while they were held, `moment` when they were released, by the real clock.
+    """
+    one, bucket_s = Site(tmp_path_factory.mktemp("site"), request.param), BUCKETS_S[request.param]
     for number in range(VISITS):
         clock.now = BEGIN_S + 60.0 * number + 0.5
         one.visit(number, clock.now)
         if number % 10 == 0:
             assert one.pipeline.flush(30)
     assert one.pipeline.flush(30)
+    one.before = Before(one.tables(), [*one.batches, *one.lines(), *one.parts(), *one.actions()], BEGIN_S + bucket_s)
+    one.moment = time.time()
+    clock.now = BEGIN_S + bucket_s + 0.1
+    eventually(lambda: one.delivered() == VISITS)
+    one.pipeline.close()
     return one
 
 
-@pytest.fixture
-def released(held, clock):
-    """The same after the bucket's end, delivered and closed; `moment` is when it ended, by the real clock."""
-    held.moment = time.time()
-    clock.now = BEGIN_S + held.bucket_s + 0.1
-    eventually(lambda: held.delivered() == VISITS)
-    held.pipeline.close()
-    return held
+class Before(NamedTuple):
+    """What was to be seen while events were held: the journal's tables, what sinks had, and when the bucket ends."""
+
+    tables: dict[str, list[tuple]]
+    in_sinks: list[object]
+    end_s: int
 
 
-def test_before_its_bucket_ends_no_sink_has_anything(held):
-    assert (held.batches, (held.folder / "events.jsonl").exists(), held.parts(), held.actions()) == ([], False, [], [])
+def test_before_its_bucket_ends_no_sink_has_anything(released):
+    assert released.before.in_sinks == []
 
 
-def test_the_journal_holds_events_by_their_random_ids_without_a_moment(held):
-    tables = held.tables()
+def test_the_journal_holds_events_by_their_random_ids_without_a_moment(released):
+    tables = released.before.tables
     assert len(tables["held"]) == VISITS
-    assert {row[0] for row in tables["held"]} == {BEGIN_S + held.bucket_s}
+    assert {row[0] for row in tables["held"]} == {released.before.end_s}
     assert [row[1] for row in tables["held"]] == sorted(row[1] for row in tables["held"])
     times = {json.loads(row[2])["time"] for row in tables["held"]}
     assert len(times) == 1
@@ -202,7 +209,7 @@ def test_after_delivery_the_journal_has_nothing_left(released):
     assert not any(path.stat().st_size for path in released.journal.parent.glob("*-wal"))
 
 
-def test_ids_do_not_grow_with_time(site, clock):
+def test_ids_do_not_grow_with_time(site):
     """Of two random ids in a row the second is the larger one half of the time."""
     one = site("second")
     for number in range(2_000):

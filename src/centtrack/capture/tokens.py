@@ -24,7 +24,10 @@ _JWT = re.compile(
 )
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _HEX = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{24,}+(?![0-9A-Za-z])")
-_BASE64 = re.compile(r"(?<![0-9A-Za-z+/])/*+(?P<found>[0-9A-Za-z+/]{16,}+={1,2}+)(?![0-9A-Za-z=])")
+# A `/` before it may be the path's or its own, so it may begin behind any; what counts is whole fours up to the end.
+_BASE64 = re.compile(
+    r"(?:(?<![0-9A-Za-z+/])|(?<=/))(?P<found>(?:[0-9A-Za-z+/]{4}){4,64}(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=))(?![0-9A-Za-z=])"
+)
 _TOKEN = re.compile(r"(?<![0-9A-Za-z_-])[0-9A-Za-z_-]{20,}+={0,2}+")
 _IBAN = re.compile(
     r"(?<![0-9A-Za-z])(?:[A-Z]{2}\d{2}[0-9A-Z]{11,30}|[a-z]{2}\d{2}[0-9a-z]{11,30}"
@@ -87,6 +90,9 @@ def kind_of_key(key: str) -> str | None:
 
 def _judge_keyed(match: re.Match[str]) -> str | None:
     kind = kind_of_key(match["key"])
+    inner, equals, _ = match["found"].partition("=")  # `;next=password=…`: the value is a pair itself
+    if kind is None and equals:
+        kind = kind_of_key(inner)
     return None if kind in _NUMERIC and not any(map(str.isdigit, match["found"])) else kind
 
 
