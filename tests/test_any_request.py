@@ -109,7 +109,7 @@ def test_no_request_breaks_anything_or_is_lost(tmp_path, name, scopes):
     app, served = Answering(), 0
     recording = Recording(tmp_path, app, **CONFIGURATIONS[name])
 
-    @examples(40)
+    @examples(30)
     @given(scope=scopes, http=http_answers(), websocket=websocket_answers())
     def check(scope, http, websocket):
         nonlocal served
@@ -161,7 +161,7 @@ def test_headers_are_only_added_where_the_policy_asks_for_them(tmp_path, scopes)
     )
     recording = Recording(tmp_path, app, policy=policy, secret="s" * 32, debug=False)
 
-    @examples(40)
+    @examples(30)
     @given(scope=scopes, http=http_answers())
     def check(scope, http):
         scope["type"] = "http"

@@ -26,7 +26,7 @@ def encoded(secret: Secret, number: int) -> bytes:
         headers=[(b"host", b"shop.example"), (b"referer", f"https://partner.example/x/{escaped}".encode())],
         time=1_700_000_000.0,
         path=PATHS[number % len(PATHS)].format(text),
-        query=f"q={escaped}&page={quote(escaped, safe='')}&utm_source={escaped}&utm_campaign=autumn%20{escaped}".encode(),
+        query=f"q={escaped}&page={quote(escaped, safe='')}&utm_source={escaped}&utm_term=a%20{escaped}".encode(),
         method="GET",
     )
     return msgspec.json.encode(capture_under(policy_text(FINEST)).capture(seen)).lower()

@@ -134,7 +134,7 @@ def _plain(make_text: Callable[[Random], str]) -> Callable[[Random], Secret]:
 
 def _coordinates(form: str) -> Callable[[Random], Secret]:
     def make(random: Random) -> Secret:
-        one, two = f"43.{some(random, DIGITS, 6)}", f"76.{some(random, DIGITS, 6)}"
+        one, two = f"43.{some(random, DIGITS, 8)}", f"76.{some(random, DIGITS, 8)}"
         return Secret("", form.format(one, two), (one, two))
 
     return make
@@ -215,6 +215,8 @@ KNOWN: dict[str, Callable[[Random], Secret]] = {
 UNKNOWN: dict[str, Callable[[Random], Secret]] = {
     "name": _email("{}"),
     "full name": _email("Ivan {}"),
+    "version": _plain(lambda random: f"126.0.{random.randint(1_000, 9_999)}"),
+    "build": _plain(lambda random: f"{random.randint(1_000, 9_999)}.{random.randint(100, 999)}"),
     "postal code": _plain(lambda random: "Z{}{}K{}P{}".format(*(some(random, DIGITS, size) for size in (1, 1, 2, 3)))),
 }
 
@@ -227,7 +229,7 @@ def make_secret(kind: str, *key: str) -> Secret:
         *key: what makes it unique.
     """
     maker = {**KNOWN, **UNKNOWN}[kind]
-    return maker(Random("/".join((kind, *key))))._replace(kind=kind)  # noqa: S311 - no secret of anybody
+    return maker(Random("/".join((kind, *key))))._replace(kind=kind)
 
 
 def unique(secrets: Iterable[Secret]) -> bool:
