@@ -10,13 +10,13 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples, scopes, wrong_scopes
 
 from asgi import Recording, Wire, body
 from centtrack import PrivacyPolicy, consent_of, track
 from centtrack.policy import PROFILES
 from centtrack.testing import make_scope
 from policies import FINEST, policy_text
-from strategies import examples, scopes, wrong_scopes
 
 RAW_HEADERS = st.lists(
     st.tuples(

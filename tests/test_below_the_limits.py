@@ -11,15 +11,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from centtrack import PrivacyPolicy
-from centtrack.capture.capture import Capture
-from centtrack.capture.observation import Observation
-from centtrack.delivery.pipeline import Pipeline
-from centtrack.policy.model import LEVELS
-from centtrack.sinks.jsonl import JsonLinesSink
-from centtrack.testing import MemorySink
-from policies import FINEST, capture_under, policy_text
 from strategies import (
     ADDRESSES,
     COOKIES,
@@ -33,6 +24,15 @@ from strategies import (
     examples,
     write_places,
 )
+
+from centtrack import PrivacyPolicy
+from centtrack.capture.capture import Capture
+from centtrack.capture.observation import Observation
+from centtrack.delivery.pipeline import Pipeline
+from centtrack.policy.model import LEVELS
+from centtrack.sinks.jsonl import JsonLinesSink
+from centtrack.testing import MemorySink
+from policies import FINEST, capture_under, policy_text
 
 MIDNIGHT_S = 1_700_006_400.0  # 2023-11-15
 SMALL = st.integers(0, 255)

@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 from canary.secrets_of import KNOWN, UNKNOWN, Secret, make_secret
 
-CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64{}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64{}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+)
 CLIENT = "203.0.113.7"
 
 
@@ -171,12 +173,16 @@ QUERIES = [
     Place("fbclid", in_query("fbclid={}")),
 ]
 REFERRERS = [
-    Place("referrer, path", in_header("Referer", "https://partner.example/u/{}", percent), {"referrer": "referrer_path"}),
+    Place(
+        "referrer, path", in_header("Referer", "https://partner.example/u/{}", percent), {"referrer": "referrer_path"}
+    ),
     Place("referrer, query", in_header("Referer", "https://partner.example/?q={}", percent)),
     Place("referrer, fragment", in_header("Referer", "https://partner.example/#{}", percent)),
     Place("referrer, user", in_header("Referer", "https://{}:x@partner.example/", percent)),
     Place("referrer, password", in_header("Referer", "https://x:{}@partner.example/", percent)),
-    Place("referrer, own page", in_header("Referer", "https://shop.example/u/{}", percent), {"referrer": "referrer_path"}),
+    Place(
+        "referrer, own page", in_header("Referer", "https://shop.example/u/{}", percent), {"referrer": "referrer_path"}
+    ),
     Place("referrer, search", in_header("Referer", "https://www.google.kz/search?q={}", percent)),
     Place("referrer, no URL", in_header("Referer", "{}", percent)),
 ]
@@ -240,7 +246,8 @@ COORDINATES = [
                  "X-AppEngine-CityLatLong", "X-Client-Geo-Location", "X-GeoIP-Longitude")
 ] + [Place("path, latitude", in_path("near/lat/{}")), Place("query, listed key, latitude", in_query("q=lat:{}"))]  # fmt: skip
 POSTAL_CODES = [
-    Place(name, in_header(name)) for name in ("CloudFront-Viewer-Postal-Code", "CF-PostalCode", "X-Vercel-IP-Postal-Code")
+    Place(name, in_header(name))
+    for name in ("CloudFront-Viewer-Postal-Code", "CF-PostalCode", "X-Vercel-IP-Postal-Code")
 ] + [Place("query, other key, postal code", in_query("postcode={}"))]
 NAMES = [
     *(

@@ -227,7 +227,7 @@ def make_secret(kind: str, *key: str) -> Secret:
         *key: what makes it unique.
     """
     maker = {**KNOWN, **UNKNOWN}[kind]
-    return maker(Random("/".join((kind, *key))))._replace(kind=kind)  # noqa: S311 - no secret of anybody
+    return maker(Random("/".join((kind, *key))))._replace(kind=kind)
 
 
 def unique(secrets: Iterable[Secret]) -> bool:
