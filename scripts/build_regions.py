@@ -1,4 +1,4 @@
-"""Builds src/centtrack/capture/data/regions.tsv.gz from packages of the npm registry and of PyPI.
+"""Builds src/centtrack/geo/data/regions.tsv.gz from packages of the npm registry and of PyPI.
 
     npm install cldr-core cldr-subdivisions-full
     pip install --no-deps iso3166-2
@@ -19,10 +19,10 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from centtrack.capture.regions import fold, stem
+from centtrack.geo.regions import fold, stem
 
 FOLDER = Path(__file__).parent
-TARGET = FOLDER.parent / "src/centtrack/capture/data/regions.tsv.gz"
+TARGET = FOLDER.parent / "src/centtrack/geo/data/regions.tsv.gz"
 ISO = Path(str(distribution("iso3166-2").locate_file("iso3166_2/iso3166-2.json")))  # not imported: it needs more
 HEADER = """# ISO 3166-2 codes by country and folded name; with a plus: by the name without words such as "region".
 # From Unicode CLDR {cldr} (cldr-subdivisions-full), copyright Unicode, Inc., Unicode licence 3.0, and iso3166-2, MIT.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from centtrack.capture.capture import Capture
-from centtrack.policy import PrivacyPolicy
+from centtrack.capture.observation import Observation
+from centtrack.policy import PROFILES, PrivacyPolicy
 
 REQUIRES_SERVICES = os.environ.get("CENTTRACK_REQUIRE_SERVICES") == "1"
 
@@ -35,3 +37,54 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in ("CENTTRACK_POLICY", "CENTTRACK_SINK", "CENTTRACK_DISABLED"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """The folder that CENTTRACK_TEST_DATA names."""
+    folder = os.environ.get("CENTTRACK_TEST_DATA")
+    if not folder:
+        pytest.skip("CENTTRACK_TEST_DATA is not set: it names the folder of MaxMind's test databases")
+    return Path(folder)
+
+
+CHROME = (
+    b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.6478.127 "
+    b"Safari/537.36"
+)
+
+
+def _observation(**seen):
+    defaults = {
+        "protocol": "http",
+        "peer": "203.0.113.77",
+        "headers": [(b"host", b"shop.example"), (b"user-agent", CHROME)],
+        "time": 1_700_000_000.123,
+        "method": "GET",
+        "status": 200,
+    }
+    return Observation(**{**defaults, **seen})
+
+
+@cache
+def _capture_of(policy):
+    """A profile by its name, or a policy by its text. Engines are shared, so this is cheap."""
+    return Capture(PrivacyPolicy.profile(policy) if policy in PROFILES else PrivacyPolicy.parse(policy))
+
+
+@pytest.fixture(scope="session")
+def observation():
+    """Makes an observation: what isn't given is that of a plain visit with Chrome."""
+    return _observation
+
+
+@pytest.fixture(scope="session")
+def capture_of():
+    """The `Capture` of a policy."""
+    return _capture_of
+
+
+@pytest.fixture(scope="session")
+def event_of():
+    """The event that a policy makes of an observation."""
+    return lambda policy, **seen: _capture_of(policy).capture(_observation(**seen))

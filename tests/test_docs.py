@@ -22,10 +22,10 @@ import pytest
 
 import centtrack
 import centtrack.capture.bots
-import centtrack.capture.scrub
 import centtrack.consent
 import centtrack.errors
 import centtrack.frameworks
+import centtrack.scrub.text
 import centtrack.sinks
 import centtrack.testing
 from asgi import serve
@@ -152,7 +152,7 @@ def purposes_table() -> str:
 
 
 def kinds_list() -> str:
-    return ", ".join(f"`{kind}`" for kind in centtrack.capture.scrub.KINDS) + ".\n"
+    return ", ".join(f"`{kind}`" for kind in centtrack.scrub.text.KINDS) + ".\n"
 
 
 GENERATED = {

@@ -20,7 +20,7 @@ def named(city):
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A site whose recorder looks at its database with every batch, and visits to it."""
-    monkeypatch.setattr("centtrack.capture.geo._CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr("centtrack.geo.databases._CHECK_EVERY_S", 0.0)
     database = write_mmdb(tmp_path / "geo.mmdb", named("Before"))
     policy = PrivacyPolicy.parse(
         f'[limits.default]\ngeo = "city"\ntime = "second"\n[geo]\ndatabases = ["{database}"]\nmin_population = 0'

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from centtrack.capture.page import parse_query
 from centtrack.capture.referrer import kind_of_domain, normal_host
-from centtrack.capture.scrub import scrub
 from centtrack.policy.levels import Campaign
+from centtrack.scrub.text import scrub
 
 _MAX_VALUE = 128
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")

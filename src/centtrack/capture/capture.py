@@ -18,7 +18,6 @@ from centtrack.capture.clock import reduce_duration, reduce_time
 from centtrack.capture.cookies import CookieRegistry
 from centtrack.capture.custom import CustomEvent, check_custom, scrub_props
 from centtrack.capture.event_ids import random_id
-from centtrack.capture.geo import GeoDatabases
 from centtrack.capture.headers import Headers, read_headers
 from centtrack.capture.observation import Observation, coerced, coerced_headers
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
@@ -27,6 +26,7 @@ from centtrack.capture.signals import Signals, read_signals
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.consent.token import ConsentTokens
 from centtrack.event import Event
+from centtrack.geo.databases import GeoDatabases
 from centtrack.policy.levels import Geo, Ip, Visitor
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.visitor.ids import VisitorIds

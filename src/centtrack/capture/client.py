@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, NamedTuple
 
+from centtrack.addresses import Address, read_address
 from centtrack.capture.headers import Headers, keep_right
-from centtrack.capture.network import Address, read_address
 from centtrack.errors import ConfigurationError
 
 ForwardedHeader = Literal["x-forwarded-for", "forwarded"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from centtrack.capture.digits import kind_of_number
-from centtrack.capture.tokens import kind_of_key
 from centtrack.policy.identifiers import is_iin
 from centtrack.policy.model import CustomEvent as Declared
 from centtrack.policy.model import nearest
+from centtrack.scrub.digits import kind_of_number
+from centtrack.scrub.tokens import kind_of_key
 
 _TOO_LARGE = 2**63
 

@@ -1,12 +1,9 @@
-"""The few request headers that are read, as clean text."""
+"""The request headers, by name."""
 
 from __future__ import annotations
 
-import re
-
 from centtrack.asgi import RawHeaders
 
-MAX_TEXT = 2_048
 MAX_USER_AGENT = 512
 MAX_FORWARDED = 8_192
 
@@ -20,7 +17,6 @@ _LISTS = {
     b"sec-gpc": b"\n",
     b"x-forwarded-for": b",",
 }
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 Headers = dict[bytes, bytes]
 
@@ -38,14 +34,6 @@ def read_headers(raw: RawHeaders) -> Headers:
         elif key in _LISTS:
             found[key] += _LISTS[key] + value
     return found
-
-
-def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """Text cut to a length in bytes, with control characters, line breaks and lone surrogates replaced by U+FFFD."""
-    text = text[:limit]
-    if not text.isprintable():
-        text = _UNPRINTABLE.sub("\ufffd", text)
-    return text if text.isascii() else text.encode()[:limit].decode(errors="ignore")
 
 
 def keep_right(value: bytes, limit: int = MAX_FORWARDED) -> bytes:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from centtrack.capture.clock import one_digit
-from centtrack.capture.headers import MAX_TEXT, Headers, clean
+from centtrack.capture.headers import Headers
 from centtrack.capture.observation import Observation
-from centtrack.capture.scrub import Scrubbed, scrub
 from centtrack.event import Kind
 from centtrack.policy.levels import Page
+from centtrack.scrub.clean import MAX_TEXT, clean
+from centtrack.scrub.text import Scrubbed, scrub
 
 # RFC 9110 and RFC 5789; what else is sent could say anything. OpenTelemetry's name for the rest.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})

@@ -10,20 +10,21 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from centtrack.addresses import Address, embedded_address, reduce_address
 from centtrack.capture.bots import BotFields, label_bot
 from centtrack.capture.browser import read_agent, reduce_browser
 from centtrack.capture.campaign import reduce_campaign
 from centtrack.capture.client import TrustedProxies
 from centtrack.capture.client_hints import HintLines, apply_hints, read_hints, without_unasked
-from centtrack.capture.geo import GeoDatabases
-from centtrack.capture.headers import MAX_USER_AGENT, clean
+from centtrack.capture.headers import MAX_USER_AGENT
 from centtrack.capture.language import reduce_language
-from centtrack.capture.network import Address, embedded_address, reduce_address
 from centtrack.capture.page import PageFields, reduce_page
-from centtrack.capture.place import PlaceFields, reduce_place
 from centtrack.capture.referrer import normal_host, read_source, reduce_referrer
+from centtrack.geo.databases import GeoDatabases
+from centtrack.geo.place import PlaceFields, reduce_place
 from centtrack.policy.levels import Browser, Geo, Ip, Page, Visitor
 from centtrack.policy.model import Document, Limits
+from centtrack.scrub.clean import clean
 
 _CACHED = 4_096
 _MAX_KEY = 256  # characters; what is longer isn't remembered

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from ada_url import URL, idna_to_unicode
 
-from centtrack.capture.scrub import cut_whole, scrub
 from centtrack.policy.levels import Page, Referrer
+from centtrack.scrub.text import cut_whole, scrub
 
 MAX_REFERRER = 4_096  # bytes that are looked at; what is kept is cut to 2 KB after scrubbing
 

@@ -1,1 +1,1 @@
-"""Geo database files, as an operator handles them: what one is, and how a newer one is brought."""
+"""Places of addresses: databases and what their records say, names of regions and cities, bringing a newer file."""

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from centtrack.capture.geo_file import READ_ERRORS, check_database, open_copy, reason_of, sample_records
-from centtrack.capture.place import read_place
 from centtrack.errors import GeoFileError
 from centtrack.geo.download import NotThereError, Progress, download, is_url, shown_url
+from centtrack.geo.file import READ_ERRORS, check_database, open_copy, reason_of, sample_records
 from centtrack.geo.inspect import GeoFileInfo, inspect_file
+from centtrack.geo.place import read_place
 
 MAX_BYTES = 1_000_000_000
 """Of a download, and of the database in it."""

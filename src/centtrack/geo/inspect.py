@@ -13,16 +13,16 @@ from pathlib import Path
 
 import maxminddb
 
-from centtrack.capture.geo_file import (
+from centtrack.addresses import Address
+from centtrack.errors import GeoFileError
+from centtrack.geo.file import (
     READ_ERRORS,
     check_database,
     open_copy,
     reason_of,
     sample_records,
 )
-from centtrack.capture.network import Address
-from centtrack.capture.place import read_place, schema_of
-from centtrack.errors import GeoFileError
+from centtrack.geo.place import read_place, schema_of
 
 MAX_AGE_DAYS = 45
 _ADDRESSES = 2_000

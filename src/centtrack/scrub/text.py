@@ -12,9 +12,9 @@ from itertools import zip_longest
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from centtrack.capture.digits import DIGITS
-from centtrack.capture.headers import MAX_TEXT, clean
-from centtrack.capture.tokens import TOKENS, UUIDS
+from centtrack.scrub.clean import MAX_TEXT, clean
+from centtrack.scrub.digits import DIGITS
+from centtrack.scrub.tokens import TOKENS, UUIDS
 
 KINDS = (
     "card", "coordinates", "email", "hex", "iban", "iin", "ip", "jwt", "key", "name", "number", "phone", "postcode",

@@ -2,8 +2,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from centtrack.capture.cities import SMALLEST, population
-from centtrack.capture.geo import GeoDatabases
+from centtrack.geo.cities import SMALLEST, population
+from centtrack.geo.databases import GeoDatabases
 from mmdb import write_mmdb
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
-from centtrack.capture.rules import Rule
+from centtrack.scrub.rules import Rule
 
 # What stands before `@` in user information is a name or a password (RFC 3986, 3.2.1).
 _USER_INFORMATION = re.compile(r"://(?P<found>[^\s/?#@]{1,256})@")

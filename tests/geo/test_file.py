@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from centtrack.capture.geo import GeoDatabases
+from centtrack.geo.databases import GeoDatabases
 from mmdb import ALMATY, SEMEY, V4, V6, damaged, flipped, rename_mmdb, write_mmdb
 from processes import python, run_python
 
@@ -177,7 +177,7 @@ def test_old_readers_are_closed_and_nothing_is_left_on_disk():
 import itertools, os, sys, tempfile
 from pathlib import Path
 sys.path.insert(0, "tests")
-from centtrack.capture.geo import GeoDatabases
+from centtrack.geo.databases import GeoDatabases
 from mmdb import V4, ALMATY, rename_mmdb, write_mmdb
 
 def mapped(folder):
@@ -201,7 +201,7 @@ WORKER = """
 import itertools, sys
 from ipaddress import ip_address
 from pathlib import Path
-from centtrack.capture.geo import GeoDatabases
+from centtrack.geo.databases import GeoDatabases
 
 databases = GeoDatabases([Path(sys.argv[1])])
 databases.open()
@@ -245,7 +245,7 @@ def test_without_room_for_a_copy_the_file_itself_is_read(path):
 import logging, resource, sys
 from ipaddress import ip_address
 from pathlib import Path
-from centtrack.capture.geo import GeoDatabases
+from centtrack.geo.databases import GeoDatabases
 
 logging.basicConfig(stream=sys.stdout)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
@@ -265,7 +265,7 @@ def test_opened_anew_after_a_fork(path):
 import os, sys
 from ipaddress import ip_address
 from pathlib import Path
-from centtrack.capture.geo import GeoDatabases
+from centtrack.geo.databases import GeoDatabases
 
 databases = GeoDatabases([Path(sys.argv[1])])
 databases.open()

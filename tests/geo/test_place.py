@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centtrack.capture.place import Place, PlaceFields, cut_district, read_place, reduce_place, schema_of
+from centtrack.geo.place import Place, PlaceFields, cut_district, read_place, reduce_place, schema_of
 from centtrack.policy.levels import Geo
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centtrack.capture.regions import fold, region_code, stem
+from centtrack.geo.regions import fold, region_code, stem
 
 KAZAKHSTAN = {
     # since 2022

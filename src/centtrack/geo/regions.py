@@ -48,7 +48,7 @@ def _words(name: str) -> list[str]:
 @cache
 def _codes() -> dict[str, str]:
     """`KZ almaty` → `75`; by stem, marked with a plus: `KZ almaty+` → `19`. Empty where a name has several codes."""
-    packed = files("centtrack.capture").joinpath("data", "regions.tsv.gz").read_bytes()
+    packed = files("centtrack.geo").joinpath("data", "regions.tsv.gz").read_bytes()
     lines = gzip.decompress(packed).decode("utf-8").splitlines()
     return dict(line.split("\t") for line in lines if not line.startswith("#"))
 

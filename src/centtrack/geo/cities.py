@@ -6,8 +6,8 @@ import gzip
 from functools import cache
 from importlib.resources import files
 
-from centtrack.capture import regions
-from centtrack.capture.regions import fold, stem
+from centtrack.geo import regions
+from centtrack.geo.regions import fold, stem
 
 SMALLEST = 15_000
 """The smallest city in the data. A floor below it acts like this one: what isn't in the data counts as small."""
@@ -16,7 +16,7 @@ SMALLEST = 15_000
 @cache
 def _populations() -> dict[str, int]:
     """`KZ almaty` → population in thousands, and `US springfield IL` where the name occurs in several regions."""
-    packed = files("centtrack.capture").joinpath("data", "cities.tsv.gz").read_bytes()
+    packed = files("centtrack.geo").joinpath("data", "cities.tsv.gz").read_bytes()
     populations: dict[str, int] = {}
     for line in gzip.decompress(packed).decode("utf-8").splitlines():
         if not line.startswith("#"):

@@ -4,8 +4,8 @@ from itertools import product
 import pytest
 
 from centtrack.capture.capture import Capture
-from centtrack.capture.geo import GeoDatabases
-from centtrack.capture.place import Place, read_place
+from centtrack.geo.databases import GeoDatabases
+from centtrack.geo.place import Place, read_place
 from centtrack.policy import PrivacyPolicy
 from mmdb import ALMATY, write_mmdb
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centtrack.capture.network import embedded_address, read_address, reduce_address
+from centtrack.addresses import embedded_address, read_address, reduce_address
 from centtrack.policy.levels import Ip
 
 ANY_ADDRESS = st.ip_addresses()

@@ -18,11 +18,11 @@ import geoip2.database
 import maxminddb
 import pytest
 
+from centtrack.addresses import embedded_address, read_address
 from centtrack.capture.capture import Capture
-from centtrack.capture.geo import GeoDatabases
-from centtrack.capture.network import embedded_address, read_address
-from centtrack.capture.place import Place, read_place, schema_of
-from centtrack.capture.regions import region_code
+from centtrack.geo.databases import GeoDatabases
+from centtrack.geo.place import Place, read_place, schema_of
+from centtrack.geo.regions import region_code
 from centtrack.policy import PrivacyPolicy
 
 pytestmark = pytest.mark.real_data

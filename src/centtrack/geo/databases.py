@@ -9,10 +9,10 @@ from ipaddress import IPv6Network
 from pathlib import Path
 from typing import NamedTuple
 
-from centtrack.capture import cities, regions
-from centtrack.capture.geo_file import READ_ERRORS, GeoFile
-from centtrack.capture.network import Address
-from centtrack.capture.place import Place, read_place
+from centtrack.addresses import Address
+from centtrack.geo import cities, regions
+from centtrack.geo.file import READ_ERRORS, GeoFile
+from centtrack.geo.place import Place, read_place
 
 _CACHED_PLACES = 8_192
 _CHECK_EVERY_S = 5.0

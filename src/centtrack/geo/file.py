@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import maxminddb
 
-from centtrack.capture.network import Address
+from centtrack.addresses import Address
 from centtrack.errors import GeoFileError
 
 logger = logging.getLogger(__name__)

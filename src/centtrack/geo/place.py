@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from centtrack.capture import regions
+from centtrack.geo import regions
 from centtrack.policy.levels import Geo
 
 _DISTRICT = re.compile(r"\s*[(\[].*$")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv6Address
 
-from centtrack.capture.rules import Rule
 from centtrack.policy.identifiers import is_iin
+from centtrack.scrub.rules import Rule
 
 _GAP = r"[\s\-.()_+\u2010-\u2015]{0,2}"  # what people write between the digits of a phone
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"

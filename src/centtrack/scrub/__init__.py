@@ -1,0 +1,1 @@
+"""Personal data that leaks into URLs, found and replaced by what it was."""
