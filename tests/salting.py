@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 from typing import Any
 
 from centtrack.visitor.salts import open_salts
 
 
-def ask(location: str, days: Sequence[int], answers: Any) -> None:
-    """Ask for the salts of some days."""
+def ask(location: str, answers: Any) -> None:
+    """Ask for the salt of the day."""
     salts = open_salts(location)
-    answers.put([salts.salt_of(day) for day in days])
+    salts.refresh()
+    answers.put(salts.salt_of(int(time.time() // 86_400)))

@@ -11,6 +11,7 @@ from centtrack import PrivacyPolicy, TelemetryMiddleware, track
 from centtrack.consent.token import Choice, ConsentTokens
 from centtrack.errors import UndeclaredEventError
 from centtrack.testing import MemorySink, make_scope
+from waiting import eventually
 
 SECRET = b"s" * 32
 POLICY = PrivacyPolicy.parse("""
@@ -105,11 +106,15 @@ def test_withdrawal_ends_it(recording):
 @pytest.mark.parametrize(
     ("app", "headers"),
     [
+        (PAGE, [("sec-fetch-dest", "empty")]),
+        (PAGE, [("sec-fetch-dest", "iframe")]),
+        (sending(start(302), body()), []),
+        (sending(start(500), body(b"<p>sorry")), []),
         (sending(start(content_type="application/json"), body(b"{}")), []),
         (sending(start(content_type="image/png"), body(b"x")), []),
         (PAGE, [("sec-purpose", "prefetch;prerender")]),
     ],
-    ids=["json", "image", "prefetch"],
+    ids=["fragment", "frame", "redirect", "error", "json", "image", "prefetch"],
 )
 def test_only_a_document_that_is_looked_at_brings_one(recording, app, headers):
     assert header_values(recording(app).serve(scope(consented(), headers=headers)), "set-cookie") == []
@@ -126,12 +131,32 @@ def test_only_a_document_that_is_looked_at_brings_one(recording, app, headers):
         ({"vary": "Accept, cookie"}, ["private"], ["Accept, cookie"]),
         ({"vary": "*"}, ["private"], ["*"]),
         ({"vary": "Accept"}, ["private"], ["Accept", "Cookie"]),
+        ({"cache_control": 'public, private="set-cookie", no-cache="a, b"'}, ['no-cache="a, b", private'], ["Cookie"]),
+        ({"cache_control": "x-private, no-store-x"}, ["x-private, no-store-x, private"], ["Cookie"]),
     ],
 )
 def test_no_shared_cache_keeps_a_page_with_a_cookie(recording, sent, control, vary):
     answer = recording(sending(start(**sent), body(b"x"))).serve(scope(consented()))
     assert header_values(answer, "cache-control") == control
     assert header_values(answer, "vary") == vary
+
+
+def test_what_a_cdn_is_told_goes(recording):
+    sent = {"cdn_cache_control": "max-age=600", "surrogate_control": "max-age=600", "age": "1"}
+    answer = recording(sending(start(**sent), body(b"x"))).serve(scope(consented()))
+    assert {name for name, _ in answer[0]["headers"]} == {
+        b"content-type", b"age", b"cache-control", b"vary", b"set-cookie",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, lambda pairs: (pair for pair in pairs)])
+@pytest.mark.parametrize("cookies", [(), ("consented",)])
+def test_headers_may_be_any_iterable(recording, make, cookies):
+    """ASGI says so; one that can be read only once must not lose what was read."""
+    pairs = [(b"set-cookie", b"a=b"), (b"content-type", b"text/html"), (b"x-app", b"1")]
+    app = sending({"type": "http.response.start", "status": 200, "headers": make(pairs)}, body(b"x"))
+    answer = recording(app).serve(scope(*[consented() for _ in cookies]))
+    assert list(answer[0]["headers"])[:3] == pairs
 
 
 def test_the_apps_own_headers_are_not_touched(recording):
@@ -143,7 +168,23 @@ def test_the_apps_own_headers_are_not_touched(recording):
     assert answer[1:] == [body(b"x")]
 
 
+def test_a_policy_that_has_it_no_more_ends_it(recording):
+    sent_back = header_values(recording().serve(scope(consented())), "set-cookie")[0].partition(";")[0]
+    answer = recording(policy=PrivacyPolicy.profile("strict")).serve(scope(sent_back))
+    assert header_values(answer, "set-cookie")[0].startswith("__Host-centtrack-visitor=; Path=/; Max-Age=0")
+
+
+def test_one_around_another_sets_one_cookie(recording, tmp_path):
+    inner = TelemetryMiddleware(
+        PAGE, policy=POLICY, secret=SECRET, sink=MemorySink(), journal=tmp_path / "inner" / "journal.db"
+    )
+    answer = recording(inner).serve(scope(consented()))
+    assert len(header_values(answer, "set-cookie")) == 1
+    inner.pipeline.close()
+
+
 def test_without_a_secret_it_says_so_and_sets_none(recording, caplog):
+    caplog.set_level(logging.INFO)
     site = recording(secret=None)
     assert serve_unchanged(site, scope(consented()))
     assert "no secret" in caplog.text
@@ -166,7 +207,9 @@ def test_hints_are_asked_for_only_where_they_are_recorded(recording, limits, coo
     given = [consented(policy=policy) for _ in cookies]
     answer = recording(policy=policy).serve(scope(*given))
     assert header_values(answer, "accept-ch") == asked
-    assert header_values(answer, "vary") == []
+    differs = bool(given)  # from what a visitor gets who granted nothing
+    assert header_values(answer, "vary") == ["Cookie"] * differs
+    assert header_values(answer, "cache-control") == ["private"] * differs
 
 
 def test_no_hints_for_an_api(recording):
@@ -178,8 +221,15 @@ def test_no_hints_for_an_api(recording):
 ASKING = [("x-centtrack-explain", "1")]
 
 
+def is_ready(site):
+    """Wait until its engines are built."""
+    site.app.pipeline.start()
+    return eventually(lambda: site.app.pipeline.capture.is_warm)
+
+
 def test_a_live_request_explains_itself(recording):
     site = recording(policy=PrivacyPolicy.profile("cent"), debug=True)
+    assert is_ready(site)
     answer = site.serve(scope(path="/mail/a@b.kz", headers=ASKING, client=("203.0.113.7", 1)))
     [text] = header_values(answer, "x-centtrack-explain")
     told = json.loads(text)
@@ -191,7 +241,16 @@ def test_a_live_request_explains_itself(recording):
     assert event.path == told["event"]["path"]
     assert event.status == told["event"]["status"] == 200
     assert event.event_id != told["event"]["event_id"]
+    assert told["event"]["response_bytes"] is None  # it isn't known yet
     assert text.isascii()
+    assert header_values(answer, "cache-control") == ["no-store"]
+
+
+def test_the_explanation_has_the_id_that_the_response_brings(recording):
+    site = recording(debug=True)
+    assert is_ready(site)
+    told = json.loads(header_values(site.serve(scope(consented(), headers=ASKING)), "x-centtrack-explain")[0])
+    assert told["event"]["visitor_id"] == site.event().visitor_id is not None
 
 
 def test_explaining_counts_nothing(recording):
@@ -291,6 +350,30 @@ def test_daily_keys(tmp_path):
     assert len(set(known)) == 3
     assert {len(key) for key in known} == {12}
     assert (tmp_path / "salts").stat().st_mode & 0o777 == 0o600
+
+
+def test_shared_salts_need_the_sites_name():
+    """Or one visitor's key would be the same on two sites."""
+    policy = PrivacyPolicy.parse('[limits.default]\nvisitor = "daily_key"')
+    app = TelemetryMiddleware(PAGE, policy=policy, sink=MemorySink(), salts="redis://127.0.0.1/0")
+    assert "[controller] site" in str(app.problem)
+
+
+def test_events_without_a_salt_are_counted(tmp_path):
+    policy = PrivacyPolicy.parse('[limits.default]\nvisitor = "daily_key"')
+    (tmp_path / "salts").touch(mode=0o644)
+    recording = Recording(tmp_path, PAGE, policy=policy)
+    for _ in range(3):
+        recording.serve(scope(headers=[("user-agent", "Firefox")]))
+    assert recording.counts().noted == {"no_salt": 3}
+
+
+@pytest.mark.parametrize("name", ["Ivan Petrov", "a@b.kz", "x\nERROR forged line"])
+def test_no_text_of_a_visitor_gets_into_the_log(recording, name, caplog):
+    site = recording(tracking((name, {}), ("sale", {name: 1})), policy=DECLARED)
+    site.serve(scope())
+    assert site.dropped() == {"undeclared": 2}
+    assert name not in caplog.text
 
 
 @pytest.mark.parametrize("salts", ["mysql://host/x", "redis://h:port"])

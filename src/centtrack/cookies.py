@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from centtrack.asgi import RawHeaders
 
 MAX_AGE_S = 400 * 86_400  # longer lifetimes are cut by browsers (RFC 6265bis, 5.5)
 
 _LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?")
-_STRICTER = (b"private", b"no-store")
+_ELEMENT = re.compile(rb'(?:[^,"]|"[^"]*"?)+')
 
 
 def cookie_values(header: bytes, name: bytes) -> list[bytes]:
@@ -68,21 +69,29 @@ class OwnCookie:
         return b"set-cookie", self._name + b"=" + value + attributes + b"; Secure"
 
 
-def made_private(headers: RawHeaders) -> RawHeaders:
+def made_private(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """Response headers that keep shared caches from giving one visitor's response to another.
 
-    `Vary: Cookie` is added, and `Cache-Control` becomes `private` unless it is stricter already.
+    `Vary: Cookie` is added, and `Cache-Control` becomes `private` unless it is stricter already. Headers that tell a
+    CDN otherwise (RFC 9213) go.
     """
-    control = b",".join(value for name, value in headers if name.lower() == b"cache-control")
-    vary = b",".join(value for name, value in headers if name.lower() == b"vary")
-    kept = list(headers)
-    if not any(word in control.lower() for word in _STRICTER):
-        shared = (b"public", b"s-maxage")
-        parts = [part.strip() for part in control.split(b",") if part.strip()]
-        parts = [part for part in parts if not part.lower().startswith(shared)]
-        kept = [pair for pair in kept if pair[0].lower() != b"cache-control"]
-        kept.append((b"cache-control", b", ".join([*parts, b"private"])))
-    fields = {field.strip().lower() for field in vary.split(b",")}
-    if fields.isdisjoint({b"cookie", b"*"}):
+    kept = [pair for pair in headers if not pair[0].lower().endswith((b"cdn-cache-control", b"surrogate-control"))]
+    directives = _values(kept, b"cache-control")
+    if {b"private", b"no-store"}.isdisjoint(map(bytes.lower, directives)):
+        left = [one for one in directives if not one.lower().startswith((b"public", b"s-maxage", b"private"))]
+        kept = without(kept, b"cache-control")
+        kept.append((b"cache-control", b", ".join([*left, b"private"])))
+    if {b"cookie", b"*"}.isdisjoint(map(bytes.lower, _values(kept, b"vary"))):
         kept.append((b"vary", b"Cookie"))
     return kept
+
+
+def without(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> RawHeaders:
+    """The headers but for those of a name."""
+    return [pair for pair in headers if pair[0].lower() != name]
+
+
+def _values(headers: RawHeaders, name: bytes) -> list[bytes]:
+    """The elements of a header that is a list, with commas in quotes left alone."""
+    value = b",".join(value for key, value in headers if key.lower() == name)
+    return [element for one in _ELEMENT.findall(value) if (element := one.strip(b" \t"))]

@@ -76,7 +76,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     consent: Annotated[dict[str, str], _says("category → state, in terms of the W3C DPV")] = msgspec.field(
         default_factory=dict
     )
-    consent_source: Annotated[str | None, _says("where the states come from: default, cookie, gpc, dnt")] = None
+    consent_source: Annotated[
+        str | None, _says("where the states come from: default, cookie, gpc, dnt, cookie+gpc, cookie+dnt")
+    ] = None
     gpc: Annotated[bool | None, _says("whether Sec-GPC was 1")] = None
     dnt: Annotated[bool | None, _says("whether DNT was 1")] = None
     cookies: Annotated[dict[str, int] | None, _says("category or registered name → count, never values", "cookies")] = (

@@ -13,7 +13,7 @@ from centtrack.capture.client_hints import read_hint_lines
 from centtrack.capture.headers import read_headers
 from centtrack.capture.observation import Observation
 from centtrack.event import COLUMNS, Event
-from centtrack.policy.levels import Browser, Visitor
+from centtrack.policy.levels import Browser, Geo, Page, Visitor
 from centtrack.policy.model import LIMIT_NAMES, Limits
 
 
@@ -89,12 +89,14 @@ def _notes(capture: Capture, limits: Limits, event: Event | Excluded, *, has_hin
         return
     if event.bot:
         yield f"bot: {event.bot_reason}"
-    if limits.browser >= Browser.DEVICE:
+    if limits.browser >= Browser.DEVICE and event.device_class:
         yield "browser: from client hints and the user agent" if has_hints else "browser: from the user agent"
-    if event.geo_precision is None and capture.geo.paths:
-        yield "place: no database has this address"
+    if limits.page >= Page.ROUTE and event.route is None:
+        yield "page: no route is known"
+    if limits.geo > Geo.NONE and event.geo_precision is None:
+        yield "place: no database has this address" if capture.geo.paths else "place: the policy names no geo database"
     if limits.visitor is Visitor.DAILY_KEY and event.visitor_id is None:
-        yield "visitor: no daily key; only the running app knows the salt of the day"
+        yield "visitor: no daily key: the salt of the day isn't known here, or there is no address"
     if limits.visitor is Visitor.COOKIE and event.visitor_id is None:
         yield "visitor: the request carries no valid visitor cookie"
 

@@ -84,7 +84,7 @@ class TelemetryMiddleware:
             sinks = _read("sink", partial(open_sinks, sink))
             rules.refuse_third_parties()
             path = _read("journal", lambda: Path(journal).absolute() if journal else None)
-            kept = _read("salts", partial(_salts_at, salts))
+            kept = _read("salts", partial(_salts_at, salts, rules))
             is_debug = os.environ.get(DEBUG_VARIABLE) == "1" if debug is None else debug
             capture = Capture(rules, proxies, secrets)
             editor = ResponseEditor(capture, debug=is_debug)
@@ -104,7 +104,9 @@ class TelemetryMiddleware:
             self._pass_unrecorded(kind)
             await self.app(scope, receive, send)
         else:
-            request = RecordedRequest(self.pipeline, scope, self.app, send, self._editor)
+            # Around another of these, the inner one has edited the response already.
+            editor = None if SCOPE_KEY in scope else self._editor
+            request = RecordedRequest(self.pipeline, scope, self.app, send, editor)
             scope[SCOPE_KEY] = request
             try:
                 await self.app(scope, receive, request.send)
@@ -192,9 +194,14 @@ def _check_options(unexpected: Collection[object], unknown: Iterable[str]) -> No
         raise ConfigurationError(f"unknown option {name!r}; there are {', '.join(_OPTIONS)}.{nearest(name, _OPTIONS)}")
 
 
-def _salts_at(salts: str | os.PathLike[str] | None) -> str | None:
+def _salts_at(salts: str | os.PathLike[str] | None, policy: PrivacyPolicy) -> str | None:
     if salts is None:
         return None
     where = os.fspath(salts)
     open_salts(where)  # refuses what isn't known, and connects to nothing yet
+    if not policy.document.controller.site:
+        raise ConfigurationError(
+            f"salts={where.rpartition('@')[2]!r}: {policy.source} has no [controller] site. Without the name of the "
+            "site in it, a daily key that is shared would show one visitor's visits to several sites"
+        )
     return where if "://" in where else str(Path(where).expanduser().absolute())

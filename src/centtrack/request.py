@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from centtrack.asgi import ASGIApp, Message, RawHeaders, Scope, Send
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
@@ -82,15 +84,16 @@ class RecordedRequest:
             scope = self._scope or {}
             edited = editor.edit(message, self._headers, scope.get("scheme", "http"), partial(self._seen_yet, message))
         except Exception as error:  # noqa: BLE001 - the response goes out as the app made it
-            logger.error("a response could not be edited: %s", type(error).__name__)
+            self._pipeline.say_once(f"a response could not be edited: {type(error).__name__}")
             return message
         self._minted_id = edited.minted_id
         return edited.message
 
     def _seen_yet(self, message: Message) -> Observation:
-        """What is known when the response begins."""
+        """What is known when the response begins: neither its size nor how long it takes."""
         self._start(message)
-        return self._observation(self._scope or {})
+        seen = self._observation(self._scope or {})
+        return msgspec.structs.replace(seen, response_bytes=None, duration_s=None)
 
     def _note(self, kind: str, message: Message) -> None:
         if kind == "websocket.send":

@@ -66,6 +66,8 @@ def _header(kind: str, value: str) -> list[tuple[str, str]]:
 
 def _observation(url: str, method: str, headers: Sequence[tuple[str, str]], peer: str | None) -> Observation:
     parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in {"http", "https"}:
+        raise ConfigurationError(f"{parts.scheme}:// isn't what an app is asked by: http or https")
     given = {name for name, _ in headers}
     host = [] if "host" in given else [("host", parts.netloc.rpartition("@")[2])]
     return Observation(

@@ -5,19 +5,22 @@ Nothing else of a response is changed, and nothing at all if the policy has neit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+import msgspec
 
 from centtrack.asgi import Message, RawHeaders
 from centtrack.capture.capture import ANALYTICS, Capture
-from centtrack.capture.headers import read_headers
+from centtrack.capture.headers import Headers, read_headers
 from centtrack.capture.observation import Observation
-from centtrack.cookies import made_private
+from centtrack.cookies import made_private, without
 from centtrack.explain import encode_explanation, explain
 from centtrack.policy.levels import Browser
-from centtrack.visitor.cookie import VisitorCookie, expired
+from centtrack.visitor.cookie import expired
 
 EXPLAIN_HEADER = b"x-centtrack-explain"
+_DOCUMENTS = (b"text/html", b"application/xhtml+xml")
 MAX_EXPLANATION = 16_384  # bytes: what clients take in one header
 
 
@@ -40,11 +43,12 @@ class ResponseEditor:
         self._capture = capture
         self._debug = debug
         self._accept_ch = ", ".join(capture.policy.document.browser.accept_ch).encode()
+        self._signs = capture.consent.tokens is not None
 
     @property
     def is_needed(self) -> bool:
         """Whether there is anything that it could add."""
-        return bool(self._debug or self._accept_ch or self._capture.visitors.cookie)
+        return bool(self._debug or self._accept_ch or self._signs)
 
     def edit(self, message: Message, raw: RawHeaders, scheme: str, observe: Callable[[], Observation]) -> Edited:
         """The message with what is added; the same message if that is nothing.
@@ -55,40 +59,50 @@ class ResponseEditor:
             scheme: of the request.
             observe: what has been seen of the request so far.
         """
-        headers: RawHeaders = message.get("headers", [])
-        added: RawHeaders = []
-        minted_id = None
-        if _is_document(headers):
-            added = self._hints_wanted(raw)
-            if self._capture.visitors.cookie and _carries_ours(raw):
-                minted_id, cookie = self._cookie(self._capture.visitors.cookie, raw, scheme)
-                added += cookie
-                headers = made_private(headers) if cookie else headers
+        headers = message.get("headers", ())
+        if not isinstance(headers, (list, tuple)):  # any iterable is allowed, and may be one that is read only once
+            message = {**message, "headers": (headers := list(headers))}
+        edited = Edited(message)
+        if _is_document(headers) and (self._accept_ch or (self._signs and _carries_ours(raw))):
+            edited = self._document(message, headers, raw, scheme)
         if self._debug and read_headers(raw).get(EXPLAIN_HEADER) == b"1":
-            added.append((EXPLAIN_HEADER, self._explanation(observe())))
+            seen = msgspec.structs.replace(observe(), minted_id=edited.minted_id)
+            kept = without(edited.message["headers"], b"cache-control")
+            told = [(b"cache-control", b"no-store"), (EXPLAIN_HEADER, self._explanation(seen))]
+            edited = edited._replace(message={**message, "headers": [*kept, *told]})
+        return edited
+
+    def _document(self, message: Message, headers: RawHeaders, raw: RawHeaders, scheme: str) -> Edited:
+        request = read_headers(raw)
+        has_consented = self._capture.consent_of(raw).allows(ANALYTICS)
+        hints = [(b"accept-ch", self._accept_ch)] if self._accept_ch and self._records(has_consented) else []
+        minted_id, cookie = self._cookie(request, scheme, has_consented, is_page=_is_page(message, request))
+        if cookie or (hints and not self._records(False)):
+            headers = made_private(headers)
+        added = [*hints, *cookie]
         return Edited({**message, "headers": [*headers, *added]}, minted_id) if added else Edited(message)
 
-    def _hints_wanted(self, raw: RawHeaders) -> RawHeaders:
-        """Accept-CH, where this visitor's limits have any use for what it asks for."""
-        if not self._accept_ch:
-            return []
-        consented = self._capture.consent_of(raw).allows(ANALYTICS)
-        needed = self._capture.policy.limits(consented=consented).browser >= Browser.MAJOR
-        return [(b"accept-ch", self._accept_ch)] if needed else []
+    def _records(self, consented: bool) -> bool:
+        """Whether a tier's limits have any use for high-entropy hints."""
+        return self._capture.policy.limits(consented=consented).browser >= Browser.MAJOR
 
-    def _cookie(self, cookie: VisitorCookie, raw: RawHeaders, scheme: str) -> tuple[str | None, RawHeaders]:
-        """A new visitor cookie where analytics is granted and there is none; its end where it isn't granted."""
-        request = read_headers(raw)
+    def _cookie(
+        self, request: Headers, scheme: str, has_consented: bool, *, is_page: bool
+    ) -> tuple[str | None, RawHeaders]:
+        """A new visitor cookie where analytics is granted and there is none; its end where it isn't allowed."""
+        cookie = self._capture.visitors.cookie
         cookies, host = request.get(b"cookie", b""), request.get(b"host", b"")
-        if not self._capture.consent_of(raw).allows(ANALYTICS):
+        if cookie is None or not has_consented:
             line = expired(cookies, host, scheme)
             return None, [line] if line else []
-        if cookie.read(cookies, host) or b"prefetch" in request.get(b"sec-purpose", b""):
+        if not is_page or cookie.read(cookies, host):
             return None, []
         minted_id, line = cookie.mint(host, scheme)
         return minted_id, [line]
 
     def _explanation(self, seen: Observation) -> bytes:
+        if not self._capture.is_warm:
+            return b'{"error": "not ready yet, ask again in a second"}'
         text = encode_explanation(explain(self._capture, seen))
         return text if len(text) <= MAX_EXPLANATION else b'{"error": "the explanation is too long for a header"}'
 
@@ -101,9 +115,17 @@ def _carries_ours(raw: RawHeaders) -> bool:
     return False
 
 
-def _is_document(headers: RawHeaders) -> bool:
-    """Only documents bring cookies: parts of a page, asked for at once, would each bring another."""
+def _is_document(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     for name, value in headers:
         if name == b"content-type" or name.lower() == b"content-type":
-            return value[:9].lower() == b"text/html"
+            return value.lower().startswith(_DOCUMENTS)
     return False
+
+
+def _is_page(message: Message, request: Headers) -> bool:
+    """Whether a person looks at it now. Parts of a page, asked for at once, would each bring another id."""
+    return (
+        message.get("status") == 200
+        and request.get(b"sec-fetch-dest", b"document") == b"document"
+        and b"prefetch" not in request.get(b"sec-purpose", b"")
+    )

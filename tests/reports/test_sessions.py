@@ -36,7 +36,9 @@ def report(tmp_path):
         ([view(0), view(31)], 2, 1),
         ([view(41), view(0), view(5)], 2, 1),  # whatever their order in the lake
         ([view(0), view(1, "bb")], 2, 2),
-        ([view(0, site="a"), view(1, site="b")], 2, 1),  # no identifier works across sites
+        ([view(0, site="a"), view(1, site="b")], 2, 2),  # no identifier works across sites
+        ([view(0), view(24 * 60)], 2, 2),  # another day's key is another visitor's
+        ([view(0, "c" * 32), view(24 * 60, "c" * 32)], 2, 1),  # a cookie lasts
         ([view(0), view(1, None)], 1, 1),
         ([view(0), view(40, bot=True)], 1, 1),
         ([view(0), view(40, referrer_class="spam")], 1, 1),

@@ -34,6 +34,8 @@ from centtrack.visitor.ids import VisitorIds
 logger = logging.getLogger(__name__)
 
 ANALYTICS = "analytics"
+_WAIT_FOR_SALT_S = 1.0
+_INVALID_COOKIE, _NO_SALT = ("invalid_consent_cookie",), ("no_salt",)
 _WRONG_TYPES = (AttributeError, TypeError, ValueError)  # what comes of it when a server got a type of the scope wrong
 
 
@@ -49,10 +51,12 @@ class Made(NamedTuple):
     Attributes:
         event: the event, or the reason why there is none.
         scrubbed: kinds of personal data that were removed from it, one entry for each time.
+        noted: what went wrong, without costing the event.
     """
 
     event: Event | Excluded
     scrubbed: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
 
 
 class Capture:
@@ -65,7 +69,7 @@ class Capture:
 
     Attributes:
         visitors: makes and reads their ids.
-        scrubbed: kind of personal data → how often it was removed.
+        is_warm: whether engines are built and databases open.
     """
 
     def __init__(
@@ -91,7 +95,9 @@ class Capture:
         self._drops_bots = document.bots.record == "drop"
         self._policy_version, self._policy_hash = policy.version, policy.hash
         self._warned = False
-        self.scrubbed: Counter[str] = Counter()
+        self.is_warm = False
+        self._scrubbed: Counter[str] = Counter()
+        self._noted: Counter[str] = Counter()
         self.visitors = VisitorIds({limits.visitor for limits in tiers.values()}, document.visitor, secrets)
 
     def warm(self) -> None:
@@ -100,34 +106,32 @@ class Capture:
         bots.warm()
         referrer.warm()
         self.geo.open()
-        self.refresh()
+        self.visitors.wait(_WAIT_FOR_SALT_S)
+        self.is_warm = True
 
     def refresh(self) -> None:
-        """Look for geo databases that were replaced, and end salts that are too old. Cheap when there is nothing."""
+        """Look for geo databases that were replaced. Cheap when there is nothing."""
         if self.geo.refresh():
             for reducer in self._reducers.values():
                 reducer.forget()
-        self.visitors.refresh()
 
     def totals(self) -> dict[tuple[str, str], int]:
         """What was counted since the process began: (`scrubbed`, kind) and (`noted`, what went wrong)."""
-        noted = {
-            "geo_lookup_failed": self.geo.failures,
-            "no_salt": self.visitors.salts.failures if self.visitors.salts is not None else 0,
-            "invalid_consent_cookie": self.consent.tokens.invalid if self.consent.tokens is not None else 0,
-        }
-        totals = {("scrubbed", kind): total for kind, total in self.scrubbed.items()}
-        return totals | {("noted", what): total for what, total in noted.items() if total}
+        noted = self._noted + Counter(geo_lookup_failed=self.geo.failures)
+        totals = {("scrubbed", kind): total for kind, total in self._scrubbed.items()}
+        return totals | {("noted", what): total for what, total in noted.items()}
 
     def capture(self, seen: Observation) -> Event | Excluded:
-        """The event of an observation, or the reason why there is none. What was scrubbed is counted."""
+        """The event of an observation, or the reason why there is none. What was scrubbed and noted is counted."""
         made = self.make(seen)
         if made.scrubbed:
-            self.scrubbed.update(made.scrubbed)
+            self._scrubbed.update(made.scrubbed)
+        if made.noted:
+            self._noted.update(made.noted)
         return made.event
 
     def make(self, seen: Observation) -> Made:
-        """The event of an observation, or the reason why there is none, and what was scrubbed. Nothing is counted."""
+        """What comes of an observation. Nothing is counted."""
         try:
             return self._make(seen)
         except _WRONG_TYPES:
@@ -159,7 +163,7 @@ class Capture:
     def with_custom(self, event: Event, custom: CustomEvent) -> Event:
         """The event of a custom event: that of its request, with a name and properties of its own."""
         props, scrubbed = scrub_props(custom.props)
-        self.scrubbed.update(scrubbed)
+        self._scrubbed.update(scrubbed)
         return msgspec.structs.replace(event, name=custom.name, props=props)
 
     def _is_excluded(self, path: str) -> bool:
@@ -210,7 +214,9 @@ class Capture:
             **client.columns,
             **origin.columns,
         )
-        return Made(event, page.scrubbed + origin.scrubbed)
+        lacks_salt = client.address is not None and event.visitor_id is None and self.visitors.salts is not None
+        noted = (*_INVALID_COOKIE[: consent.has_invalid_cookie], *_NO_SALT[:lacks_salt])
+        return Made(event, page.scrubbed + origin.scrubbed, noted)
 
     def _visitor_id(
         self, seen: Observation, headers: Headers, level: Visitor, address: bytes | None, site: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from centtrack.scrub.digits import kind_of_number
 from centtrack.scrub.tokens import kind_of_key
 
 _TOO_LARGE = 2**63
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class CustomEvent(NamedTuple):
@@ -26,15 +28,20 @@ def check_custom(declared: Sequence[Declared], name: str, props: Mapping[str, ob
     event = next((event for event in declared if event.name == name), None)
     if event is None:
         names = [event.name for event in declared]
-        return f'custom event "{name}" is not declared in [[events]] of the policy.{nearest(name, names)}'
+        return f"custom event {_shown(name)} is not declared in [[events]] of the policy.{nearest(name, names)}"
     for key, value in props.items():
         allowed = event.properties.get(key)
         if allowed is None:
-            return f'custom event "{name}": property "{key}" is not declared.{nearest(key, event.properties)}'
+            return f'custom event "{name}": property {_shown(key)} is not declared.{nearest(key, event.properties)}'
         if not _fits(value, allowed):
             expected = allowed if isinstance(allowed, str) else "one of " + ", ".join(allowed)
             return f'custom event "{name}": property "{key}" must be {expected}'
     return None
+
+
+def _shown(name: object) -> str:
+    """A name as a log may show it: one that a policy can't declare may be text of a visitor."""
+    return f'"{name}"' if isinstance(name, str) and _NAME.fullmatch(name) else "whose name no policy allows"
 
 
 def _fits(value: object, allowed: str | tuple[str, ...]) -> bool:

@@ -26,6 +26,8 @@ from centtrack.policy.levels import Browser, Geo, Ip, Page, Visitor
 from centtrack.policy.model import Document, Limits
 from centtrack.scrub.clean import clean
 
+# The worst that anybody can fill the caches of both tiers with, and those of the functions called here, is some 60 MB:
+# every key as long as it may be. Of usual traffic it is a quarter of that.
 _CACHED = 4_096
 _MAX_KEY = 256  # characters; what is longer isn't remembered
 
@@ -86,7 +88,7 @@ class Reducer:
             chain: what the proxies wrote.
         """
         # A full address is under a waiver, which may run out at any time: nothing of it is remembered.
-        if len(chain) > _MAX_KEY or self.limits.ip is Ip.FULL:
+        if len(chain) + len(peer or "") > _MAX_KEY or self.limits.ip is Ip.FULL:
             return self._visitor(user_agent[:MAX_USER_AGENT], hints, language[:_MAX_KEY], peer, chain)
         return self._known_visitor(user_agent[:MAX_USER_AGENT], hints, language[:_MAX_KEY], peer, chain)
 
@@ -116,7 +118,7 @@ class Reducer:
         """
         level = self.limits.page
         query = query if level >= Page.QUERY else b""
-        known = self._page if len(path) + len(query) > _MAX_KEY else self._known_page
+        known = self._page if len(path) + len(query) + len(route or "") > _MAX_KEY else self._known_page
         return known(route, path if level >= Page.PATH else "", query)
 
     def _page(self, route: str | None, path: str, query: bytes) -> PageFields:

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from centtrack.addresses import read_address
 from centtrack.capture.capture import Capture, Excluded
 from centtrack.capture.client import ForwardedHeader, TrustedProxies
 from centtrack.cli.output import PolicyOption, ProxiesOption, console, read_policy
@@ -18,6 +19,7 @@ from centtrack.errors import ConfigurationError
 from centtrack.explain import Explanation, encode_explanation
 from centtrack.explain import explain as explain_request
 from centtrack.request_text import read_curl, read_scope
+from centtrack.signing import read_secrets
 
 
 def explain(
@@ -32,6 +34,13 @@ def explain(
     hops: Annotated[int, typer.Option(help="Or the number of proxies in front of the app.")] = 0,
     forwarded_header: Annotated[str, typer.Option(help="The header that they set.")] = "x-forwarded-for",
     route: Annotated[str | None, typer.Option(help="The route's template, as the framework would tell it.")] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CENTTRACK_SECRET",
+            help="The app's secret, to read the visitor's choice and cookie with. Better not on the command line.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show what would be recorded of one request, and why."""
@@ -42,7 +51,9 @@ def explain(
     header: ForwardedHeader = "forwarded" if forwarded_header == "forwarded" else "x-forwarded-for"
     if header != forwarded_header:
         raise ConfigurationError(f"--forwarded-header {forwarded_header}: allowed are x-forwarded-for, forwarded")
-    capture = Capture(read_policy(policy), TrustedProxies(hops or trusted_proxy, header))
+    if peer != "unix" and read_address(peer) is None:
+        raise ConfigurationError(f"--peer {peer}: that is no address, nor `unix`")
+    capture = Capture(read_policy(policy), TrustedProxies(hops or trusted_proxy, header), read_secrets(secret))
     capture.warm()
     if scope is not None:
         seen = read_scope(sys.stdin.read() if str(scope) == "-" else _read(scope))

@@ -33,9 +33,10 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show type, schema, age and coverage of geo databases. Exit 1 if one is broken, unknown, or older than 45 days."""
-    files = paths or read_policy(policy).geo_databases
+    rules = read_policy(policy)
+    files = paths or rules.geo_databases
     if not files:
-        console.print("The policy names no geo databases. `centtrack geo fetch` brings one.")
+        console.print(f"The policy ({rules.source}) names no geo databases. `centtrack geo fetch` brings one.")
         return
     infos = [inspect_file(path) for path in files]
     missing = missing_of(infos)

@@ -30,7 +30,8 @@ def check(path: _PathArgument = Path("privacy.toml")) -> None:
     warnings = find_warnings(policy)
     for warning in warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    console.print(f"{path} is a valid policy, version {policy.version}, hash {policy.hash}; {len(warnings)} warnings.")
+    count = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
+    console.print(f"{path} is a valid policy, version {policy.version}, hash {policy.hash}; {count}.")
 
 
 @app.command("show")

@@ -44,7 +44,9 @@ def _print(row: EventRow, *, json: bool) -> None:
     what = row["path"] or row["route"] or f"({row['kind']})"
     who = row["bot_name"] or row["bot_reason"] if row["bot"] else row["browser"]
     where = row["city"] or row["region"] or row["country_code"]
-    rest = " · ".join(escape(str(part)) for part in (where, who, row["device_class"]) if part)
+    name = row["name"] if row["name"] != "request" else None
+    parts = (name, where, who, "bot" if row["bot"] else row["device_class"])
+    rest = " · ".join(escape(str(part)) for part in parts if part)
     console.print(
         f"[dim]{time}[/dim]  {row['status'] or '—'} {row['method'] or 'WS':<5} {escape(what)}  [dim]{rest}[/dim]",
         soft_wrap=True,

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, get_args
 
-from centtrack.consent.token import ConsentTokens
+from centtrack.consent.token import Choice, ConsentTokens, InvalidTokenError
 from centtrack.policy.model import Category, ConsentRules
 
 SCOPE_KEY = "centtrack"
@@ -35,18 +35,28 @@ class Consent:
 
     Attributes:
         states: category → state. `necessary` isn't asked for and has none.
-        source: where the states come from: `default`, `cookie` (the visitor's choice), `gpc` or `dnt`.
+        source: where the states come from: `default`, `cookie` (the visitor's choice), `gpc` or `dnt`, or both, as in
+            `cookie+gpc`.
         receipt: id of the grant's receipt; never recorded in an event.
+        has_invalid_cookie: whether the request carried something as a choice that is none.
     """
 
-    __slots__ = ("_given", "labels", "receipt", "source", "states")
+    __slots__ = ("_given", "has_invalid_cookie", "labels", "receipt", "source", "states")
 
-    def __init__(self, states: Mapping[str, State], source: str, receipt: str | None = None) -> None:
+    def __init__(
+        self,
+        states: Mapping[str, State],
+        source: str,
+        receipt: str | None = None,
+        *,
+        has_invalid_cookie: bool = False,
+    ) -> None:
         self.states: Mapping[str, State] = MappingProxyType(dict(states))
         self.source = source
         self.receipt = receipt
+        self.has_invalid_cookie = has_invalid_cookie
         self._given = frozenset({NECESSARY, *(category for category, state in states.items() if state is State.GIVEN)})
-        self.labels = {category: str(state) for category, state in states.items()}
+        self.labels: Mapping[str, str] = MappingProxyType({name: str(state) for name, state in states.items()})
         """The states as an event carries them."""
 
     def allows(self, category: str) -> bool:
@@ -90,33 +100,39 @@ class ConsentReader:
             cookies: the header Cookie.
             host: the header Host.
         """
-        choice = self.tokens.read(cookies, host) if self.tokens is not None and cookies else None
         signal = "gpc" if gpc else "dnt" if dnt and self._reads_dnt else None
+        try:
+            choice = self.tokens.read(cookies, host) if self.tokens is not None and cookies else None
+        except InvalidTokenError:
+            return self._decided((), None, signal, is_invalid=True)
         if choice is None:
-            return self._decided(None, None, "", 0, signal)
-        age = int(time.time() // _DAY_S) - choice.day
-        return self._decided(tuple(choice.decisions.items()), choice.receipt, choice.policy_hash, age, signal)
+            return self._decided((), None, signal)
+        return self._decided(self._states_of(choice), choice.receipt, signal)
+
+    def _states_of(self, choice: Choice) -> tuple[tuple[str, State], ...]:
+        age_days = int(time.time() // _DAY_S) - choice.day
+        if age_days < -1:  # a clock may run ahead, but not by days
+            return ()
+        is_current = age_days < self._days and choice.policy_hash == self._policy_hash
+        return tuple(
+            (category, _DECIDED[decision] if is_current else State.EXPIRED)
+            for category, decision in choice.decisions.items()
+            if category in _UNKNOWN
+        )
 
     def _decide(
         self,
-        decisions: tuple[tuple[str, str], ...] | None,
+        chosen: tuple[tuple[str, State], ...],
         receipt: str | None,
-        policy_hash: str,
-        age_days: int,
         signal: str | None,
+        *,
+        is_invalid: bool = False,
     ) -> Consent:
-        states, source = dict(_UNKNOWN), "default"
-        if decisions is not None and age_days >= -1:  # a clock may run ahead, but not by days
-            current = age_days < self._days and policy_hash == self._policy_hash
-            for category, decision in decisions:
-                if category in states:
-                    states[category] = _DECIDED[decision] if current else State.EXPIRED
-            source = "cookie"
-        if signal and self._refused:
-            refused = {category for category in self._refused if states[category] in _SIGNALS_REFUSE}
-            states.update(dict.fromkeys(refused, State.REFUSED))
-            source = signal if refused else source
-        return Consent(states, source, receipt)
+        states = {**_UNKNOWN, **dict(chosen)}
+        refused = [category for category in self._refused if signal and states[category] in _SIGNALS_REFUSE]
+        states.update(dict.fromkeys(refused, State.REFUSED))
+        sources = [*(["cookie"] if chosen else []), *([signal] if signal and refused else [])]
+        return Consent(states, "+".join(sources) or "default", receipt, has_invalid_cookie=is_invalid)
 
 
 def consent_of(request: Any) -> Consent:

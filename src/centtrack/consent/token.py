@@ -22,6 +22,10 @@ _RECEIPT = re.compile(r"[0-9a-f]{32}")
 _SIGNS = {"granted": "g", "refused": "r", "withdrawn": "w"}
 
 
+class InvalidTokenError(Exception):
+    """What came as a choice is none."""
+
+
 class Choice(NamedTuple):
     """What a visitor chose.
 
@@ -51,13 +55,9 @@ class ConsentTokens:
 
     Args:
         secrets: what they are signed with, oldest to newest.
-
-    Attributes:
-        invalid: how many values were no choice: forged, damaged, too long, two of them, of an unknown version.
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        self.invalid = 0
         self._serializer = make_serializer(secrets, "consent")
         self._known = lru_cache(maxsize=1_024)(self._verified)
 
@@ -74,18 +74,21 @@ class ConsentTokens:
         return self._serializer.dumps(payload).encode()
 
     def read(self, cookies: bytes, host: bytes) -> Choice | None:
-        """The choice that a request carries.
+        """The choice that a request carries; None if there is none.
 
         Args:
             cookies: the header Cookie.
             host: the header Host.
+
+        Raises:
+            InvalidTokenError: if it is forged, damaged, too long, of an unknown version, or there are two.
         """
         tokens = _COOKIE.values(cookies, host)
         if not tokens:
             return None
         choice = self._known(tokens[0]) if len(tokens) == 1 and len(tokens[0]) <= MAX_TOKEN else None
         if choice is None:
-            self.invalid += 1
+            raise InvalidTokenError
         return choice
 
     def _verified(self, token: bytes) -> Choice | None:

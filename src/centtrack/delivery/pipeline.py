@@ -16,10 +16,13 @@ from centtrack.capture.capture import Capture
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
 from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.paths import default_journal, make_private_folder
+from centtrack.delivery.paths import default_journal, make_private_folder, state_folder
 from centtrack.delivery.recorder import Recorder, Work
+from centtrack.errors import ConfigurationError
 from centtrack.event import Event
 from centtrack.sinks.base import Sink, is_storing, name_of
+from centtrack.visitor.daily_key import DAY_S
+from centtrack.visitor.salt_file import purge_salts
 from centtrack.visitor.salts import open_salts
 
 logger = logging.getLogger(__name__)
@@ -79,10 +82,7 @@ class Pipeline:
                 return self._recorder
             with suppress(OSError):  # the recorder says so, and tries again
                 make_private_folder(self.journal.parent)
-            if self.capture.visitors.makes_keys:
-                self.capture.visitors.salts = open_salts(
-                    self._salts
-                )  # by each process: clients must not be shared by a fork
+            self._start_salts()
             deliverers = [Deliverer(self.journal, sink) for sink in self.sinks]
             recorder = Recorder(
                 self.journal,
@@ -101,10 +101,24 @@ class Pipeline:
         self._say_when()
         return recorder
 
+    def _start_salts(self) -> None:
+        """In each process its own: clients must not be shared by a fork. Salts that nobody uses any more go."""
+        oldest = int(time.time() // DAY_S) - 1
+        for path in {self.journal.with_name("salts"), *state_folder().glob("*/salts")}:
+            with suppress(OSError, ConfigurationError):
+                purge_salts(path, oldest=oldest)
+        if not self.capture.visitors.makes_keys:
+            return
+        if "://" not in str(self._salts):
+            with suppress(OSError):  # the thread says so, and tries again
+                make_private_folder(Path(self._salts).parent)
+        self.capture.visitors.salts = open_salts(self._salts)
+        self.capture.visitors.salts.start()
+
     def _say_when(self) -> None:
         names = ", ".join(map(name_of, self.sinks))
         if self.capture.visitors.lacks_secret:
-            logger.warning("no secret is given, so consent can't be read, and nobody gets the policy's visitor cookie: "
+            logger.info("no secret is given, so consent can't be read, and nobody gets the policy's visitor cookie: "
                         "set secret= of the middleware; `openssl rand -hex 32` makes one")  # fmt: skip
         if self.bucket_s is None:
             logger.info("recording to %s", names)
@@ -129,7 +143,12 @@ class Pipeline:
     def refuse(self, reason: str, problem: str | None = None) -> None:
         """Count something that isn't recorded; say why, once for each problem."""
         self._offer(reason)
-        if problem and problem not in self._said and len(self._said) < _MAX_SAID:
+        if problem:
+            self.say_once(problem)
+
+    def say_once(self, problem: str) -> None:
+        """Log an error, the first time that it is this one."""
+        if problem not in self._said and len(self._said) < _MAX_SAID:
             self._said.add(problem)
             logger.error("%s", problem)
 
@@ -151,6 +170,8 @@ class Pipeline:
             recorder, deliverers = self._recorder, self._deliverers
             self._recorder, self._deliverers, self._owner = None, [], None
         atexit.unregister(self.close)
+        if self.capture.visitors.salts is not None:
+            self.capture.visitors.salts.stop()
         recorder.close(COMMIT_WITHIN_S)
         for deliverer in deliverers:
             deliverer.drain(DELIVER_WITHIN_S)

@@ -79,6 +79,7 @@ class Recorder:
         self._encoder = msgspec.json.Encoder()
         self._closing = False
         self._has_ended = False
+        self._trouble = ""
         self._thread = threading.Thread(target=self._run, name="centtrack-recorder", daemon=True)
 
     def start(self) -> None:
@@ -157,7 +158,9 @@ class Recorder:
         try:
             prepare()
         except Exception as error:  # noqa: BLE001 - a data file that can't be read must not stop the recorder
-            logger.error("could not prepare capture: %s", type(error).__name__)
+            if type(error).__name__ != self._trouble:
+                self._trouble = type(error).__name__
+                logger.error("could not prepare capture: %s", self._trouble)
 
     def _end(self, journal: Journal) -> None:
         """Commit what was offered meanwhile, take no more, and note a clean end."""

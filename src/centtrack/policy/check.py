@@ -15,7 +15,8 @@ def find_warnings(policy: PrivacyPolicy) -> list[str]:
     warnings = list(_about_tier("limits.default", default))
     if consented != default:
         warnings += _about_tier("limits.consented", consented)
-    return [*_about_ceiling(policy), *warnings, *_about_geo(policy), *_about_hints(policy), *_about_version(policy)]
+    about = (_about_geo, _about_hints, _about_visitors, _about_version)
+    return [*_about_ceiling(policy), *warnings, *(warning for check in about for warning in check(policy))]
 
 
 def _about_ceiling(policy: PrivacyPolicy) -> Iterator[str]:
@@ -54,6 +55,12 @@ def _about_hints(policy: PrivacyPolicy) -> Iterator[str]:
     finest = max(policy.limits().browser, policy.limits(consented=True).browser)
     if policy.document.browser.accept_ch and finest < Browser.MAJOR:
         yield f'browser.accept_ch: nothing is asked for, as no tier records more than browser = "{finest.label}"'
+
+
+def _about_visitors(policy: PrivacyPolicy) -> Iterator[str]:
+    levels = {policy.limits().visitor, policy.limits(consented=True).visitor}
+    if Visitor.DAILY_KEY in levels and not policy.document.controller.site:
+        yield "controller.site is empty: daily keys then hold no site's name, and several hosts can't share their salts"
 
 
 def _about_version(policy: PrivacyPolicy) -> Iterator[str]:

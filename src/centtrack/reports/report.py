@@ -64,7 +64,8 @@ class Report:
     Attributes:
         events: all of them.
         views: page views.
-        visits: None where they can't be told: without ids of visitors, or with times coarser than a minute.
+        visits: None where they can't be told: without ids of visitors, with times coarser than a minute, or if there
+            are fewer visitors than `k`.
         visitors: as for visits.
         bots: events of bots.
         begin: time of the first event.
@@ -114,7 +115,8 @@ def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report
     ((viewed,),) = ask(views.aggregate(views=views.count()))
     ((visits, visitors),) = ask(count_visits(views))
     shown = [one for one in sections if one.rows or one.others]
-    return Report(total, viewed, visits or None, visitors or None, int(bots or 0), begin, end, shown)
+    visits, visitors = (visits, visitors) if visitors >= k else (None, None)
+    return Report(total, viewed, visits, visitors, int(bots or 0), begin, end, shown)
 
 
 def _totals(events: ir.Table) -> ir.Table:

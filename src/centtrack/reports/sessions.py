@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 GAP_S = 30 * 60
+_COOKIE_DIGITS = 32
 _FINE_ENOUGH = ("minute", "second")
 
 
@@ -33,4 +34,7 @@ def entry_views(views: ir.Table) -> ir.Table:
 def count_visits(views: ir.Table) -> ir.Table:
     """One row: visits, and visitors (with daily keys: visitors of each day, summed up)."""
     entries = entry_views(views)
-    return entries.aggregate(visits=entries.count(), visitors=entries.visitor_id.nunique())
+    is_cookie = entries.visitor_id.length() == _COOKIE_DIGITS
+    day = is_cookie.ifelse("", entries.time.date().cast("string"))  # another day's key is another visitor's
+    known = entries.site.fill_null("") + " " + day + " " + entries.visitor_id
+    return entries.aggregate(visits=entries.count(), visitors=known.nunique())

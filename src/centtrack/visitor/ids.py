@@ -34,10 +34,10 @@ class VisitorIds:
         self.lacks_secret = has_cookie and not secrets
         self._bits = rules.bits
 
-    def refresh(self) -> None:
-        """End salts that are too old."""
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the store of salts was asked for the first time."""
         if self.salts is not None:
-            self.salts.refresh()
+            self.salts.wait(timeout_s)
 
     def read_cookie(self, headers: Mapping[bytes, bytes]) -> str | None:
         """The id in the visitor cookie, if there is a valid one.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from centtrack.errors import ConfigurationError
@@ -25,6 +27,9 @@ class SaltFile:
         self._path = path
         self._lock = FileLock(path.with_name(path.name + ".lock"))
 
+    def __str__(self) -> str:
+        return f"the file {self._path}"
+
     def agree(self, day: int, proposed: bytes, *, oldest: int) -> bytes:
         """The salt of a day, the same for all who ask. Salts of days before the oldest are overwritten.
 
@@ -32,18 +37,44 @@ class SaltFile:
             ConfigurationError: if somebody else could read or change the file.
             OSError: if it can't be read or written.
         """
-        with self._lock:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-            try:
-                _refuse_if_shared(descriptor, self._path)
-                salts = _read(descriptor)
-                kept = {one: salt for one, salt in salts.items() if one >= oldest}
-                kept.setdefault(day, proposed)
-                if kept != salts:
-                    _overwrite(descriptor, kept)
-                return kept[day]
-            finally:
-                os.close(descriptor)
+        with self._lock, _opened(self._path) as descriptor:
+            salts = _read(descriptor)
+            kept = {one: salt for one, salt in salts.items() if one >= oldest}
+            kept.setdefault(day, proposed)
+            if kept != salts:
+                _overwrite(descriptor, kept)
+            return kept[day]
+
+
+def purge_salts(path: Path, *, oldest: int) -> None:
+    """Destroy the old salts of a file that nobody may use any more. Does nothing while somebody does.
+
+    Args:
+        path: the file; it needn't be there.
+        oldest: salts of days before this one go.
+
+    Raises:
+        ConfigurationError, OSError: as `SaltFile.agree` does.
+    """
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    if not path.exists() or not lock.acquire(blocking=False):
+        return
+    with _opened(path) as descriptor:
+        salts = _read(descriptor)
+        kept = {day: salt for day, salt in salts.items() if day >= oldest}
+        if kept != salts:
+            _overwrite(descriptor, kept)
+    lock.close()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        _refuse_if_shared(descriptor, path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_if_shared(descriptor: int, path: Path) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from centtrack.errors import ConfigurationError, MissingExtraError
 from centtrack.visitor.daily_key import DAY_S
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 SALT_BYTES = 32
 KEPT_DAYS = 2  # the day itself and the one after it
 _TIMEOUT_S = 3
-_RETRY_S = 30.0
+_LOOK_S = 30.0
+_EARLY_S = 600.0  # how long before midnight the next day's salt is agreed on, so that nobody waits for it then
 
 
 class SaltStore(Protocol):
@@ -44,54 +46,71 @@ class SaltStore(Protocol):
 
 
 class Salts:
-    """The salts that this process knows, from a store.
+    """The salts that this process knows. A thread of its own asks the store: a server that hangs delays no event.
 
-    Attributes:
-        failures: how often a salt was asked for and the store could not be reached.
+    Args:
+        store: where workers agree.
     """
 
     def __init__(self, store: SaltStore) -> None:
-        self.failures = 0
         self._store = store
         self._known: dict[int, bytes] = {}
-        self._retry_at = 0.0
-        self._asking = threading.Lock()
+        self._is_down = False
+        self._was_asked = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="centtrack-salts", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the store was asked for the first time, whatever came of it."""
+        self._was_asked.wait(timeout_s)
+
+    def stop(self) -> None:
+        """End the thread, as soon as the store lets it."""
+        self._stopped.set()
 
     def salt_of(self, day: int) -> bytes | None:
-        """The salt of today or yesterday; None for any other day, and while the store can't be reached."""
-        salt = self._known.get(day)
-        if salt is not None:
-            return salt
+        """The salt of today or yesterday, if it is known. Never waits."""
         today = _today()
-        if not today - KEPT_DAYS < day <= today:
-            return None
-        with self._asking:
-            return self._known.get(day) or self._fetch(day, today)
+        return self._known.get(day) if today - KEPT_DAYS < day <= today else None
 
     def refresh(self) -> None:
-        """At the begin of a day: get its salt, and destroy that of the day before yesterday."""
+        """Agree on the salt of the day, and shortly before midnight on the next; destroy those that are too old."""
         today = _today()
-        if today not in self._known:
-            self._known = {day: salt for day, salt in self._known.items() if day > today - KEPT_DAYS}
-            self.salt_of(today)
+        self._known = {day: salt for day, salt in self._known.items() if day > today - KEPT_DAYS}
+        try:
+            for day in sorted({today, _today(_EARLY_S)}):
+                self._agree(day, today)
+        except Exception as error:  # noqa: BLE001 - a server's client raises what it likes; visits go on without ids
+            if not self._is_down:
+                logger.error("%s can't be asked for the salt of the day: %s", self._store, _described(error))
+            self._is_down = True
+        else:
+            if self._is_down:
+                logger.warning("%s can be asked for the salt of the day again", self._store)
+            self._is_down = False
 
-    def _fetch(self, day: int, today: int) -> bytes | None:
-        salt = None
-        if time.monotonic() >= self._retry_at:
-            try:
-                salt = self._store.agree(day, secrets.token_bytes(SALT_BYTES), oldest=today - KEPT_DAYS + 1)
-            except Exception as error:  # noqa: BLE001 - a server's client raises what it likes; visits go on without ids
-                self._retry_at = time.monotonic() + _RETRY_S
-                logger.error("no salt of the day, so visitors get no daily key: %s", _described(error))
-        if salt is None:
-            self.failures += 1
-            return None
-        self._known[day] = salt
-        return salt
+    def _agree(self, day: int, today: int) -> None:
+        """Asked again and again: a store that lost the salt gets it back, one that has another is believed."""
+        proposed = self._known.get(day) or secrets.token_bytes(SALT_BYTES)
+        self._known[day] = self._store.agree(day, proposed, oldest=today - KEPT_DAYS + 1)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self.refresh()
+            self._was_asked.set()
+            self._stopped.wait(min(_LOOK_S, _until_midnight_s()))
 
 
-def _today() -> int:
-    return int(time.time() // DAY_S)
+def _today(later_s: float = 0) -> int:
+    return int((time.time() + later_s) // DAY_S)
+
+
+def _until_midnight_s() -> float:
+    return DAY_S - time.time() % DAY_S
 
 
 def _described(error: Exception) -> str:
@@ -116,11 +135,15 @@ class RedisSalts:
         except ImportError:
             raise MissingExtraError("Salts in Redis", "redis") from None
         try:
+            self._name = f"Redis at {urlsplit(url).hostname}"
             self._client: redis.Redis = redis.Redis.from_url(
                 url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
             )
-        except ValueError as error:
-            raise ConfigurationError(f"salts: no URL of Redis: {error}") from None
+        except ValueError:  # its words may tell the password
+            raise ConfigurationError("salts: that is no URL of Redis; one is redis://host:6379/0") from None
+
+    def __str__(self) -> str:
+        return self._name
 
     def agree(self, day: int, proposed: bytes, *, oldest: int) -> bytes:
         """See `SaltStore`. Keys expire by themselves."""
@@ -148,6 +171,9 @@ class PostgresSalts:
         except ImportError:
             raise MissingExtraError("Salts in PostgreSQL", "postgresql") from None
         self._url = url
+
+    def __str__(self) -> str:
+        return f"PostgreSQL at {urlsplit(self._url).hostname}"
 
     def agree(self, day: int, proposed: bytes, *, oldest: int) -> bytes:
         """See `SaltStore`. A table `centtrack_salt` is made if it isn't there."""
@@ -184,6 +210,8 @@ def open_salts(location: str | Path) -> Salts:
         MissingExtraError: if the client of that server isn't installed.
     """
     scheme, separator, _ = str(location).partition("://")
+    if not str(location):
+        raise ConfigurationError("salts: name a file, redis://… or postgresql://…")
     if not separator:
         return Salts(SaltFile(Path(location).expanduser()))
     if scheme in {"redis", "rediss"}:
