@@ -9,14 +9,25 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from crawlerdetect.providers import exclusions
 from hypothesis import given
 from hypothesis import strategies as st
 
+from centtrack.capture import bots
 from centtrack.capture.bots import Reason, known_bots, label_bot
 from centtrack.capture.browser import read_agent
 from centtrack.capture.capture import Excluded
 from centtrack.capture.client_hints import read_hints
 
+HEADER_PARTS = (
+    "Mozilla/5.0",
+    "(Windows NT 10.0; Win64; x64)",
+    "like Gecko",
+    " Chrome",
+    "com.yandex.browser",
+    "super/1/Android/2",
+    "bot",
+)
 POLICY = '[limits.default]\nbrowser = "{}"\n[bots]\nrecord = "{}"\n'
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/138.0.0.0 Safari/537.36"
@@ -216,3 +227,16 @@ def test_recall_and_false_alarms_on_public_lists():
         share, floor = result["share"], FLOORS[key]
         assert share >= floor if result["is_bots"] else share <= floor, result["name"]
     assert checked == FLOORS.keys()
+
+
+@given(st.lists(st.sampled_from([*HEADER_PARTS, "1.1", "x", " ", "Chrome/1.2.3.4"]), max_size=60).map("".join))
+def test_what_no_bot_is_told_by_is_taken_out_as_python_would(text):
+    """The engine finds one part at a time: together they are what one substitution takes out."""
+    pattern = re.compile("|".join((*bots._APPS, *bots._COMPONENTS, *exclusions.data)), re.IGNORECASE)
+    assert bots._without_exclusions(text) == pattern.sub(" ", text, count=bots._MAX_EXCLUSIONS)
+
+
+def test_exclusions_look_at_nothing_around_them():
+    """Else the place where one was found couldn't be told from its text alone."""
+    patterns = "".join((*bots._APPS, *bots._COMPONENTS, *exclusions.data))
+    assert not re.search(r"\\[bBAzZ]|\(\?[=!<]|[$]|(?<!\[)\^", patterns)

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centtrack.capture.campaign import CLICK_IDS, reduce_campaign
+from centtrack.capture.campaign import reduce_campaign
+from centtrack.capture.click_ids import CLICK_IDS
 from centtrack.policy.levels import Campaign
 
 POLICY = '[limits.default]\ncampaign = "{}"\n'

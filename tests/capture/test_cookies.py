@@ -1,3 +1,6 @@
+import tracemalloc
+from fnmatch import fnmatchcase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,10 +49,57 @@ def test_counts_and_names(lines, counts, names):
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_only_words_of_the_policy_come_out(lines):
     assert set(reduced(lines, Cookies.NAMES)) <= {"session", "_ga*", "theme", "unclassified"}
-    assert all(b"=" not in name for name in cookie_names(b"; ".join(lines)))
+    assert all("=" not in name for name in cookie_names(b"; ".join(lines)))
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_names_and_counts_agree(lines):
     names, counts = (reduced(lines, level) for level in (Cookies.NAMES, Cookies.COUNTS))
     assert sum(names.values()) == sum(counts.values())
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        (("_ga_main", "_ga*"), {"_ga*": 1, "_ga_main": 1}),
+        (("_ga*", "_ga_main"), {"_ga*": 2}),
+        (("_g?_*", "_g[ab]_*"), {"_g?_*": 2}),
+    ],
+)
+def test_the_first_entry_that_fits_counts(order, names):
+    """A glob that stands before a name takes that name, too."""
+    registry = CookieRegistry([Cookie(name=name, category="analytics") for name in order])
+    assert registry.reduce(b"_ga_main=1; _ga_x=1", Cookies.NAMES) == names
+
+
+@given(st.lists(st.text("ab*?[]!-", min_size=1, max_size=4), max_size=5), st.text("ab*?[]!-", max_size=4))
+def test_globs_mean_what_the_shell_means(globs, name):
+    registry = CookieRegistry([Cookie(name=glob, category="analytics") for glob in globs])
+    fits = next((glob for glob in globs if fnmatchcase(name, glob)), "unclassified")
+    assert registry.reduce(f"{name}=1".encode(), Cookies.NAMES) == {fits: 1}
+
+
+def test_names_behind_the_hundredth_are_not_looked_at():
+    header = b"; ".join([b"a=1"] * 99 + [b"session=1"] + [b"session=1"] * 30)
+    assert len(cookie_names(header)) == 100
+    assert reduced([header], Cookies.COUNTS) == {"necessary": 1, "unclassified": 129}
+
+
+@pytest.mark.parametrize("name", [b"a" * 100, b"a"], ids=["long", "short"])
+def test_names_are_counted_alike_whether_they_are_remembered_or_not(name):
+    header = b"; ".join(name + b"%d=1" % number for number in range(50)) + b"; theme=1"
+    registry = CookieRegistry(REGISTRY)
+    for _ in range(2):
+        assert registry.reduce(header, Cookies.COUNTS) == {"preferences": 1, "unclassified": 50}
+
+
+def test_caches_stay_small_whatever_is_sent():
+    registry = CookieRegistry(REGISTRY)
+    tracemalloc.start()
+    try:
+        for number in range(1_100):
+            registry.reduce(b";".join(b"name-%d-%d=1" % (number, other) for other in range(150)), Cookies.COUNTS)
+            registry.reduce(b";".join(b"n%d-%d=1" % (number, other) for other in range(60)), Cookies.COUNTS)
+        assert tracemalloc.get_traced_memory()[0] < 4_000_000
+    finally:
+        tracemalloc.stop()

@@ -2,6 +2,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from centtrack.capture.click_ids import CLICK_IDS
+
 POLICY = """
 [limits.default]
 page = "{}"
@@ -55,6 +57,13 @@ def test_no_route_known_means_null_never_the_path(event_of, level):
 def test_the_query_keeps_only_listed_keys_scrubbed(event_of, query, expected):
     found = event_of(POLICY.format("query"), query=query).query
     assert (found and parse_qs(found, keep_blank_values=True)) == expected
+
+
+@pytest.mark.parametrize("key", [*CLICK_IDS, "GCLID", "utm_source", "UTM_Source"])
+def test_click_identifiers_are_not_kept_even_if_they_are_listed(event_of, key):
+    policy = f'[limits.default]\npage = "query"\n[page]\nquery_keys = ["q", "{key}"]\n'
+    event = event_of(policy, query=f"q=a&{key}=Cj0KCQ".encode())
+    assert event.query == "q=a"
 
 
 @pytest.mark.parametrize(

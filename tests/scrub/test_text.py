@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ SECRETS = {
     "e-mail, cyrillic": ("иван@почта.рф", "email"),
     "e-mail, punycode": ("ivan@xn--80a1acny.xn--p1ai", "email"),
     "e-mail, apostrophe": ("o'brien@mail.example", "email"),
+    "e-mail, quoted": ('"ivan petrov"@mail.example', "email"),
+    "e-mail, of this machine": ("ivan@localhost", "email"),
     "e-mail, wide @": ("ivan\uff20mail.example", "email"),
     # phones: international, as dialled, as written
     "phone, E.164": ("+77011234567", "phone"),
@@ -219,6 +222,8 @@ STAYS = [
     "/@types/node@20.11.0",
     "/assets/vendor-charts-DkJ3hs9A.css",
     "/img/logo@2x.png",
+    "/@localhost/x",
+    "/a@localhost-tools",
     "/win32-x64-10.0.22631",
     # what looks like a key, or like syntax
     "/zip/archive",
@@ -306,3 +311,37 @@ def test_a_text_is_cut_at_a_separator():
     assert cut_whole("/a/b", 4) == "/a/b"
     assert cut_whole("/a/bcd", 4) == "/a/"
     assert cut_whole("abcdef", 4) == ""
+
+
+INVISIBLE = [
+    "\u200b",
+    "\u200d",
+    "\u200f",
+    "\u202e",
+    "\u2060",
+    "\u2066",
+    "\ufeff",
+    "\u00ad",
+    "%E2%80%8B",
+    "\u200b\u200c",
+]
+
+
+@pytest.mark.parametrize("mark", INVISIBLE, ids=ascii)
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [(("+7", "7011234567"), "phone"), (("41111111", "11111111"), "card"), (("ivan@ma", "il.example"), "email")],
+)
+def test_what_cannot_be_seen_hides_nothing(mark, parts, kind):
+    assert scrub("/u/" + mark.join(parts)) == (f"/u/[{kind}]", (kind,))
+
+
+def test_texts_of_any_length_take_little_memory():
+    tracemalloc.start()
+    try:
+        for number in range(2_100):
+            scrub(f"/{number}/" + "\U0001f600/" * 120)
+            scrub(f"/{number}/" + "a" * 60_000)
+        assert tracemalloc.get_traced_memory()[0] < 8_000_000
+    finally:
+        tracemalloc.stop()

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from centtrack.capture.click_ids import CLICK_IDS
 from centtrack.capture.clock import one_digit
 from centtrack.capture.headers import Headers
 from centtrack.capture.observation import Observation
@@ -28,6 +29,7 @@ _PURPOSES = (b"sec-purpose", b"purpose", b"x-moz")
 _MAX_QUERY = 8_192  # bytes that are looked at
 _MAX_QUERY_FIELDS = 100
 _MAX_QUERY_VALUE = 512  # bytes of one value that are kept
+_CLICK_IDS = frozenset(key.lower() for key in CLICK_IDS)
 
 
 class PageFields(NamedTuple):
@@ -103,17 +105,21 @@ def reduce_page(
 def reduce_query(query: bytes, keys: Collection[str], *, scrub_uuids: bool) -> Scrubbed:
     """The listed keys with scrubbed values, as many as fit; an empty text if none of them is there.
 
-    UTM keys follow the limit `campaign`, so they never stand here.
+    UTM keys follow the limit `campaign`, so they never stand here; nor do click identifiers, which tell a person.
     """
     kept = ""
     kinds: tuple[str, ...] = ()
     for key, value in parse_query(query):
-        if key in keys and not key.startswith("utm_"):
+        if key in keys and not _is_of_campaign(key.lower()):
             found = scrub(value, uuids=scrub_uuids, limit=_MAX_QUERY_VALUE)
             longer = f"{kept}&{urlencode({key: found.text})}"
             if len(longer) <= MAX_TEXT:
                 kept, kinds = longer, kinds + found.kinds
     return Scrubbed(kept.removeprefix("&"), kinds)
+
+
+def _is_of_campaign(key: str) -> bool:
+    return key.startswith("utm_") or key in _CLICK_IDS
 
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:

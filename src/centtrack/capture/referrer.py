@@ -16,6 +16,7 @@ from centtrack.policy.levels import Page, Referrer
 from centtrack.scrub.text import cut_whole, scrub
 
 MAX_REFERRER = 4_096  # bytes that are looked at; what is kept is cut to 2 KB after scrubbing
+_MAX_NAME = 253  # letters of a name in DNS (RFC 1035, 2.3.4)
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_-]{1,63})*\.[a-z][a-z0-9-]{1,62}")
 _NO_AUTHORITY = frozenset("/?#@\\")  # what a Host header can't hold
@@ -128,6 +129,8 @@ def kind_of_domain(host: str) -> str:
     Args:
         host: as `normal_host` gives it.
     """
+    if len(host) > _MAX_NAME:
+        return "external"
     known, spam = _known_sources(), _spam()
     labels = host.split(".")
     for start in range(len(labels) - 1):

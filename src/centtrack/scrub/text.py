@@ -23,6 +23,9 @@ KINDS = (
 
 _DECODINGS = 2
 _LOOKED_AT = 2 * MAX_TEXT
+_MAX_KEY = 256  # letters; what is longer isn't remembered
+# What isn't seen where it is shown would part the digits of a phone: soft hyphens, joiners, marks of direction.
+_INVISIBLE = re.compile(r"[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+")
 # Most paths show at first sight that nothing is there: words in Latin or Cyrillic letters, and short numbers.
 _WORD = r"[A-Z\u0400-\u042f]?[a-z\u0430-\u04ff]{1,18}"
 _PLAIN = re.compile(rf"(?:/+(?:{_WORD}(?:-{_WORD})*+(?:-\d{{1,4}})?|\d{{1,4}}))*+(?:/|\.[a-z]{{2,5}})?")
@@ -40,7 +43,6 @@ class Scrubbed(NamedTuple):
     kinds: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=4_096)
 def scrub(text: str, *, uuids: bool = True, limit: int = MAX_TEXT) -> Scrubbed:
     """The text, percent-decoded up to twice, with e-mails, phones, cards, tokens, IINs and long ids replaced; clean.
 
@@ -49,15 +51,24 @@ def scrub(text: str, *, uuids: bool = True, limit: int = MAX_TEXT) -> Scrubbed:
         uuids: whether UUIDs go too.
         limit: bytes that are kept. The cut is made after scrubbing, so that half an e-mail can't pass.
     """
-    text = cut_whole(text, _LOOKED_AT)
+    if len(text) <= _MAX_KEY:
+        return _known(text, uuids, limit)
+    return _scrubbed(cut_whole(text, _LOOKED_AT), uuids, limit)
+
+
+def _scrubbed(text: str, uuids: bool, limit: int) -> Scrubbed:
     for _ in range(_DECODINGS):
         if "%" not in text:
             break
         text = unquote(text, errors="replace")
     kinds: list[str] = []
     if not _PLAIN.fullmatch(text):
+        text = text if text.isascii() else _INVISIBLE.sub("", text)
         text = _scrub(UUIDS.apply(text, kinds), kinds) if uuids else _scrub_between_uuids(text, kinds)
     return Scrubbed(clean(text, limit), tuple(kinds))
+
+
+_known = lru_cache(maxsize=2_048)(_scrubbed)  # at worst 5 MB, of texts in letters that take four bytes
 
 
 def cut_whole(text: str, limit: int) -> str:

@@ -10,9 +10,10 @@ from centtrack.scrub.rules import Rule
 # What stands before `@` in user information is a name or a password (RFC 3986, 3.2.1).
 _USER_INFORMATION = re.compile(r"://(?P<found>[^\s/?#@]{1,256})@")
 # `logo@2x.png` is a picture for fine screens. `%40` is what a third encoding leaves, and U+FF20 is the wide form of @.
+# What stands before it may be quoted (RFC 5321, 4.1.2), and then has spaces in it.
 _EMAIL = re.compile(
-    r"[^\s/?&=;,:<>\"()\[\]@\uff20]{1,64}(?:[@\uff20]|%40)(?![1-4](?:\.5)?x\.)"
-    r"[^\s/?&=;,:<>\"'()@\uff20]{1,190}\.(?:xn--[0-9A-Za-z-]{2,59}|[^\W\d_]{2,24})"
+    r"(?:[^\s/?&=;,:<>\"()\[\]@\uff20]{1,64}|\"[^\"@\uff20]{1,64}\")(?:[@\uff20]|%40)(?![1-4](?:\.5)?x\.)"
+    r"(?:[^\s/?&=;,:<>\"'()@\uff20]{1,190}\.(?:xn--[0-9A-Za-z-]{2,59}|[^\W\d_]{2,24})|(?i:localhost)(?![\w.-]))"
 )
 _ASP_SESSION = re.compile(r"[AFS]\((?P<found>[0-9A-Za-z_-]{8,}+)\)")  # ASP.NET without cookies: /(S(…))/
 _BEARER = re.compile(r"(?i:bearer)[ +](?P<found>[0-9A-Za-z._~+/-]{8,}+=*+)")  # RFC 6750
