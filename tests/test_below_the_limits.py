@@ -144,6 +144,7 @@ ALIKE = {
     ],
     ("page", "path"): [
         parts(query=QUERIES),
+        parts(query=texts("q={}", WORD)),
         parts(path=of("/u/ivan@mail.example.kz", "/u/ivan%40mail.example.kz", "/u/olga.s@other.example"), query=QUERIES),
         parts(path=of("/tel/87011234567", "/tel/8 (705) 765-43-21", "/tel/+77011234567")),
     ],
