@@ -189,7 +189,9 @@ def fetch(folder: Path) -> None:
             zipfile.ZipFile(wheel).extractall(folder)
         for archive in folder.glob("*.tar.gz"):
             with tarfile.open(archive) as opened:
-                opened.extractall(folder, filter="data")
+                if hasattr(tarfile, "data_filter"):  # Debian 12's Python has none yet
+                    opened.extraction_filter = tarfile.data_filter
+                opened.extractall(folder)
 
 
 def measure(public: PublicList, folder: Path, capture: Callable[[str], Event]) -> Result:
