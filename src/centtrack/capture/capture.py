@@ -45,7 +45,7 @@ class Excluded(NamedTuple):
     reason: str
 
 
-class Made(NamedTuple):
+class Made(msgspec.Struct, frozen=True, gc=False):
     """What came of an observation.
 
     Attributes:
@@ -215,6 +215,8 @@ class Capture:
             **origin.columns,
         )
         lacks_salt = client.address is not None and event.visitor_id is None and self.visitors.salts is not None
+        if not (lacks_salt or consent.has_invalid_cookie):
+            return Made(event, page.scrubbed + origin.scrubbed)
         noted = (*_INVALID_COOKIE[: consent.has_invalid_cookie], *_NO_SALT[:lacks_salt])
         return Made(event, page.scrubbed + origin.scrubbed, noted)
 
@@ -228,10 +230,12 @@ class Capture:
         return None
 
     def _chain(self, headers: Headers) -> str:
-        if not self.proxies and not self._warned and (b"x-forwarded-for" in headers or b"forwarded" in headers):
+        if self.proxies:
+            return self.proxies.read_chain(headers)
+        if not self._warned and (b"x-forwarded-for" in headers or b"forwarded" in headers):
             self._warned = True
             logger.warning(
                 "forwarding headers arrive, but no proxy is trusted, so the peer counts as the client; "
                 "if a proxy stands in front, name it in trusted_proxies"
             )
-        return self.proxies.read_chain(headers)
+        return ""

@@ -14,6 +14,7 @@ class Rule(NamedTuple):
 
     Every pattern is linear in the length of the text, in one of three ways: it is of bounded length; or it takes a
     whole run possessively and can begin only where a run begins; or what it begins with can't occur in the rest.
+    Groups are never repeated possessively: CPython before 3.11.5 gets that wrong (python/cpython#106052).
 
     Attributes:
         needs: without one of these letters in the text the pattern can't match; "" if there are none such.

@@ -28,7 +28,7 @@ _MAX_KEY = 256  # letters; what is longer isn't remembered
 _INVISIBLE = re.compile(r"[\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+")
 # Most paths show at first sight that nothing is there: words in Latin or Cyrillic letters, and short numbers.
 _WORD = r"[A-Z\u0400-\u042f]?[a-z\u0430-\u04ff]{1,18}"
-_PLAIN = re.compile(rf"(?:/+(?:{_WORD}(?:-{_WORD})*+(?:-\d{{1,4}})?|\d{{1,4}}))*+(?:/|\.[a-z]{{2,5}})?")
+_PLAIN = re.compile(rf"(?:/+(?:{_WORD}(?:-{_WORD})*(?:-\d{{1,4}})?|\d{{1,4}}))*(?:/|\.[a-z]{{2,5}})?")
 
 
 class Scrubbed(NamedTuple):

@@ -19,10 +19,7 @@ _ASP_SESSION = re.compile(r"[AFS]\((?P<found>[0-9A-Za-z_-]{8,}+)\)")  # ASP.NET 
 _BEARER = re.compile(r"(?i:bearer)[ +](?P<found>[0-9A-Za-z._~+/-]{8,}+=*+)")  # RFC 6750
 # The first `eyJ` (which is `{"` in base64) of each run that ends at a dot: RFC 7519, and RFC 7516 with five parts.
 # After a letter it is a part of a word: `SurveyJS`.
-_JWT = re.compile(
-    r"(?<![0-9A-Za-z_-])(?:(?!(?<![A-Za-z])eyJ)[0-9A-Za-z_-])*+"
-    r"(?P<found>eyJ[0-9A-Za-z_-]{8,}+(?:\.[0-9A-Za-z_-]*+){1,4}+)"
-)
+_JWT = re.compile(r"(?<![A-Za-z])(?P<found>eyJ[0-9A-Za-z_-]{8,512}+(?:\.[0-9A-Za-z_-]*){1,4})")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _HEX = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{24,}+(?![0-9A-Za-z])")
 # A `/` before it may be the path's or its own, so it may begin behind any; what counts is whole fours up to the end.
