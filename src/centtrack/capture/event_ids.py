@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 _DRAWN = 1_024
+# Of all ids at once: the bits that are random, and those that say version 4 and the variant.
+_FREE = int("ffffffffffff0fff3fffffffffffffff" * _DRAWN, 16)
+_VERSION_4 = int("00000000000040008000000000000000" * _DRAWN, 16)
 _pool: list[str] = []
 
 
@@ -14,11 +17,11 @@ def random_id() -> str:
         try:
             digits = _pool.pop()
         except IndexError:
-            drawn = os.urandom(16 * _DRAWN).hex()
+            number = int.from_bytes(os.urandom(16 * _DRAWN)) & _FREE | _VERSION_4
+            drawn = f"{number:0{32 * _DRAWN}x}"
             _pool.extend(drawn[start : start + 32] for start in range(0, len(drawn), 32))
         else:
-            variant = "89ab"[int(digits[16], 16) & 3]
-            return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 if hasattr(os, "register_at_fork"):

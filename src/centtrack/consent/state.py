@@ -90,6 +90,7 @@ class ConsentReader:
         self._refused = frozenset(category for category in rules.gpc if category != NECESSARY)
         self._reads_dnt = rules.dnt
         self._decided = lru_cache(maxsize=1_024)(self._decide)
+        self._without_choice = {signal: self._decide((), None, signal) for signal in (None, "gpc", "dnt")}
 
     def read(self, *, gpc: bool, dnt: bool, cookies: bytes = b"", host: bytes = b"") -> Consent:
         """Consent of a request.
@@ -106,7 +107,7 @@ class ConsentReader:
         except InvalidTokenError:
             return self._decided((), None, signal, is_invalid=True)
         if choice is None:
-            return self._decided((), None, signal)
+            return self._without_choice[signal]
         return self._decided(self._states_of(choice), choice.receipt, signal)
 
     def _states_of(self, choice: Choice) -> tuple[tuple[str, State], ...]:
