@@ -36,20 +36,23 @@ def sending(*messages: Message):
 
 
 class Wire:
-    """One connection of a server: gives the incoming messages, then waits for ever; keeps what was sent."""
+    """One connection of a server: gives the incoming messages, and disconnects when the response is whole."""
 
     def __init__(self, *incoming: Message) -> None:
         self.sent: list[Message] = []
         self._incoming = iter(incoming)
+        self._is_whole = asyncio.Event()
 
     async def receive(self) -> Message:
         for message in self._incoming:
             return message
-        await asyncio.Event().wait()
-        raise AssertionError
+        await self._is_whole.wait()
+        return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         self.sent.append(message)
+        if message.get("type") == "http.response.body" and not message.get("more_body"):
+            self._is_whole.set()
 
     def serve(self, app: Any, scope: Message | None = None) -> list[Message]:
         """Run the app for this connection."""
