@@ -42,16 +42,19 @@ class Wire:
         self.sent: list[Message] = []
         self._incoming = iter(incoming)
         self._is_whole = asyncio.Event()
+        self._is_socket = False
 
     async def receive(self) -> Message:
         for message in self._incoming:
             return message
         await self._is_whole.wait()
-        return {"type": "http.disconnect"}
+        return {"type": "websocket.disconnect" if self._is_socket else "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         self.sent.append(message)
-        if message.get("type") == "http.response.body" and not message.get("more_body"):
+        kind = message.get("type")
+        if kind == "websocket.close" or (kind == "http.response.body" and not message.get("more_body")):
+            self._is_socket = kind == "websocket.close"
             self._is_whole.set()
 
     def serve(self, app: Any, scope: Message | None = None) -> list[Message]:
