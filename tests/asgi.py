@@ -78,6 +78,9 @@ class Recording:
         self.app = TelemetryMiddleware(app, **{"policy": exact, "sink": self.sink, "journal": self.journal, **options})
 
     def close(self) -> None:
+        """Close, after all is committed: on a busy machine the engines alone may take longer than closing waits."""
+        if self.app.pipeline is not None:
+            self.app.pipeline.flush(60)
         asyncio.run(self.app.aclose())
 
     def serve(self, scope: Message | None = None, *incoming: Message) -> list[Message]:

@@ -331,6 +331,24 @@ def test_an_editor_that_fails_changes_nothing(recording, monkeypatch, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_an_editor_that_fails_loses_no_header_that_is_read_once(recording, monkeypatch):
+    monkeypatch.setattr("centtrack.response.read_headers", lambda _: 1 / 0)
+    pairs = [(b"set-cookie", b"a=b"), (b"content-type", b"text/html")]
+    app = sending({"type": "http.response.start", "status": 200, "headers": iter(pairs)}, body(b"x"))
+    answer = recording(app, debug=True).serve(scope(headers=ASKING))
+    assert list(answer[0]["headers"]) == pairs
+
+
+def test_an_explanation_sees_headers_that_are_read_once(recording):
+    app = sending(
+        {"type": "http.response.start", "status": 200, "headers": iter([(b"content-type", b"text/css")])}, body()
+    )
+    site = recording(app, debug=True)
+    assert is_ready(site)
+    told = json.loads(header_values(site.serve(scope(headers=ASKING)), "x-centtrack-explain")[0])
+    assert told["event"]["kind"] == "asset"
+
+
 def test_daily_keys(tmp_path):
     """One visitor, one key, whatever the page; another browser or address is another visitor."""
     policy = PrivacyPolicy.parse('[limits.default]\nvisitor = "daily_key"\n[controller]\nsite = ["shop.example"]')

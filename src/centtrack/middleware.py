@@ -28,8 +28,8 @@ from centtrack.visitor.salts import open_salts
 logger = logging.getLogger(__name__)
 
 DISABLED_VARIABLE = "CENTTRACK_DISABLED"
-T = TypeVar("T")
 DEBUG_VARIABLE = "CENTTRACK_DEBUG"
+T = TypeVar("T")
 _OPTIONS = ("policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal", "salts", "debug")
 
 
@@ -104,7 +104,7 @@ class TelemetryMiddleware:
             self._pass_unrecorded(kind)
             await self.app(scope, receive, send)
         else:
-            # Around another of these, the inner one has edited the response already.
+            # Inside another of these: the outer one edits the response.
             editor = None if SCOPE_KEY in scope else self._editor
             request = RecordedRequest(self.pipeline, scope, self.app, send, editor)
             scope[SCOPE_KEY] = request

@@ -18,7 +18,7 @@ from centtrack.capture.route import NotedRoute, read_route
 from centtrack.consent.state import NO_CHOICE, SCOPE_KEY, Consent
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.errors import UndeclaredEventError
-from centtrack.response import ResponseEditor
+from centtrack.response import ResponseEditor, with_list
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ class RecordedRequest:
         try:
             if message["type"] != "http.response.start":
                 return message
+            message = with_list(message)  # so that it is whole, too, if what follows fails
             scope = self._scope or {}
             edited = editor.edit(message, self._headers, scope.get("scheme", "http"), partial(self._seen_yet, message))
         except Exception as error:  # noqa: BLE001 - the response goes out as the app made it

@@ -31,6 +31,12 @@ class Edited(NamedTuple):
     minted_id: str | None = None
 
 
+def with_list(message: Message) -> Message:
+    """The message with its headers in a list: ASGI allows any iterable, and one may be read only once."""
+    headers = message.get("headers", [])
+    return message if isinstance(headers, list) else {**message, "headers": list(headers)}
+
+
 class ResponseEditor:
     """Adds headers to `http.response.start`.
 
@@ -54,14 +60,12 @@ class ResponseEditor:
         """The message with what is added; the same message if that is nothing.
 
         Args:
-            message: the begin of a response.
+            message: the begin of a response, as `with_list` gives it.
             raw: the request's headers.
             scheme: of the request.
             observe: what has been seen of the request so far.
         """
-        headers = message.get("headers", ())
-        if not isinstance(headers, (list, tuple)):  # any iterable is allowed, and may be one that is read only once
-            message = {**message, "headers": (headers := list(headers))}
+        headers = message.get("headers", [])
         edited = Edited(message)
         if _is_document(headers) and (self._accept_ch or (self._signs and _carries_ours(raw))):
             edited = self._document(message, headers, raw, scheme)
