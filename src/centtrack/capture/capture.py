@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 ANALYTICS = "analytics"
 _WAIT_FOR_SALT_S = 1.0
-_INVALID_COOKIE, _NO_SALT = ("invalid_consent_cookie",), ("no_salt",)
 _WRONG_TYPES = (AttributeError, TypeError, ValueError)  # what comes of it when a server got a type of the scope wrong
 
 
@@ -178,17 +177,14 @@ class Capture:
     def _event(self, seen: Observation, headers: Headers, signals: Signals, consent: Consent) -> Made:
         reducer = self._reducer(consent)
         limits = reducer.limits
-        client = reducer.visitor(
-            headers.get(b"user-agent", b""),
-            read_hint_lines(headers),
-            headers.get(b"accept-language", b""),
-            seen.peer,
-            self._chain(headers),
-        )
+        agent, language = headers.get(b"user-agent", b""), headers.get(b"accept-language", b"")
+        client = reducer.visitor(agent, read_hint_lines(headers), language, seen.peer, self._chain(headers))
         if self._drops_bots and client.columns["bot"]:
             return Made(Excluded("bot"))
         page = reducer.page(seen.route, seen.path, seen.query)
         origin = reducer.origin(headers.get(b"referer", b""), headers.get(b"host", b""), seen.query)
+        site = origin.columns["site"]
+        visitor_id = self._visitor_id(seen, headers, limits.visitor, client.address, site) if limits.visitor else None
         event = Event(
             event_id=random_id(),
             kind=read_kind(seen, headers),
@@ -206,19 +202,19 @@ class Capture:
             gpc=signals.gpc,
             dnt=signals.dnt,
             cookies=self._cookies.reduce(headers.get(b"cookie", b""), limits.cookies),
-            visitor_id=self._visitor_id(seen, headers, limits.visitor, client.address, origin.columns["site"])
-            if limits.visitor
-            else None,
+            visitor_id=visitor_id,
             policy_version=self._policy_version,
             policy_hash=self._policy_hash,
             **client.columns,
             **origin.columns,
         )
-        lacks_salt = client.address is not None and event.visitor_id is None and self.visitors.salts is not None
-        if not (lacks_salt or consent.has_invalid_cookie):
-            return Made(event, page.scrubbed + origin.scrubbed)
-        noted = (*_INVALID_COOKIE[: consent.has_invalid_cookie], *_NO_SALT[:lacks_salt])
-        return Made(event, page.scrubbed + origin.scrubbed, noted)
+        return Made(event, page.scrubbed + origin.scrubbed, self._noted_of(consent, client.address, visitor_id))
+
+    def _noted_of(self, consent: Consent, address: bytes | None, visitor_id: str | None) -> tuple[str, ...]:
+        """What went wrong: an address is only told where a daily key is to be made of it."""
+        lacks_salt = address is not None and visitor_id is None and self.visitors.salts is not None
+        noted = ("no_salt",) if lacks_salt else ()
+        return (*noted, "invalid_consent_cookie") if consent.has_invalid_cookie else noted
 
     def _visitor_id(
         self, seen: Observation, headers: Headers, level: Visitor, address: bytes | None, site: str | None
