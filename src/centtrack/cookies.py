@@ -32,15 +32,22 @@ def is_loopback(host: bytes) -> bool:
 class OwnCookie:
     """A cookie of ours. `__Host-` in its name binds it to this host and to HTTPS (RFC 6265bis, 4.1.3.2).
 
-    On the developer's own machine, over plain HTTP, a browser would refuse the prefix: there it has none.
+    With a domain, for a site with several subdomains, it is `__Secure-`, which binds it to HTTPS alone. On the
+    developer's own machine, over plain HTTP, a browser would refuse either prefix: there it has none.
 
     Args:
         base: the name without prefix.
+        domain: of all the hosts that share it; None: each host has its own.
+
+    Attributes:
+        names: all names that it may have.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, domain: str | None = None) -> None:
         self._local = base.encode()
-        self._name = b"__Host-" + self._local
+        self._name = (b"__Secure-" if domain else b"__Host-") + self._local
+        self._domain = b"; Domain=" + domain.encode() if domain else b""
+        self.names = (self._name.decode(), base)
 
     def values(self, header: bytes, host: bytes) -> list[bytes]:
         """The values that a request carries, more than one if somebody doubled it.
@@ -66,7 +73,7 @@ class OwnCookie:
         attributes = b"; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % min(max_age_s, MAX_AGE_S)
         if is_local:
             return b"set-cookie", self._local + b"=" + value + attributes
-        return b"set-cookie", self._name + b"=" + value + attributes + b"; Secure"
+        return b"set-cookie", self._name + b"=" + value + attributes + self._domain + b"; Secure"
 
 
 def made_private(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:

@@ -84,7 +84,7 @@ class Capture:
             min_population=document.geo.min_population if needs_floor else 0,
             language=document.geo.language,
         )
-        tokens = ConsentTokens(secrets) if secrets else None
+        tokens = ConsentTokens(secrets, document.consent.domain) if secrets else None
         self.consent = ConsentReader(document.consent, policy.consent_hash, tokens)
         self._reducers = {tier: Reducer(limits, document, self.geo, self.proxies) for tier, limits in tiers.items()}
         self._waived = any(limits.ip is Ip.FULL for limits in tiers.values())

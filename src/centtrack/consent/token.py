@@ -15,7 +15,7 @@ import msgspec
 from centtrack.cookies import OwnCookie
 from centtrack.signing import make_serializer, read_signed
 
-_COOKIE = OwnCookie("centtrack")
+COOKIE_NAME = "centtrack"
 VERSION = 1
 MAX_TOKEN = 1_024  # bytes
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
@@ -55,9 +55,14 @@ class ConsentTokens:
 
     Args:
         secrets: what they are signed with, oldest to newest.
+        domain: of the hosts that share one choice; None: each host has its own.
+
+    Attributes:
+        cookie: what carries them.
     """
 
-    def __init__(self, secrets: Sequence[bytes]) -> None:
+    def __init__(self, secrets: Sequence[bytes], domain: str | None = None) -> None:
+        self.cookie = OwnCookie(COOKIE_NAME, domain)
         self._serializer = make_serializer(secrets, "consent")
         self._known = lru_cache(maxsize=1_024)(self._verified)
 
@@ -83,7 +88,7 @@ class ConsentTokens:
         Raises:
             InvalidTokenError: if it is forged, damaged, too long, of an unknown version, or there are two.
         """
-        tokens = _COOKIE.values(cookies, host)
+        tokens = self.cookie.values(cookies, host)
         if not tokens:
             return None
         choice = self._known(tokens[0]) if len(tokens) == 1 and len(tokens[0]) <= MAX_TOKEN else None

@@ -17,12 +17,16 @@ from centtrack.policy.identifiers import has_valid_check_digit
 MAX_COOKIE_DAYS = 400  # browsers cut longer lifetimes (RFC 6265bis, 5.5)
 MAX_CONSENT_DAYS = 182
 MAX_PROPERTIES = 32
+UNCLASSIFIED = "unclassified"
 
 Category = Literal["necessary", "preferences", "analytics", "marketing"]
+AskedCategory = Literal["preferences", "analytics", "marketing"]
 Purpose = Literal["analytics", "security", "preferences", "marketing", "statistics"]
+Language = Literal["en", "ru", "kk"]
 Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 Date = Annotated[dt.date, Field(strict=True)]
-Text = str | dict[Literal["en", "ru", "kk"], str]
+Text = str | dict[Language, str]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
@@ -140,7 +144,7 @@ class Geo(Section):
 
     databases: tuple[Path, ...] = ()
     min_population: Annotated[int, Field(strict=True, ge=0)] = 15_000
-    language: Literal["en", "ru", "kk"] = "en"
+    language: Language = "en"
 
 
 class PageRules(Section):
@@ -151,32 +155,58 @@ class PageRules(Section):
 
 
 class Cookie(Section):
-    """One entry of the cookie registry. `name` may be a glob; `lifetime` is in days, 0 for a session."""
+    """One entry of the cookie registry: what it is for, and which cookies it is about.
+
+    `name`, `domain` and `path` may be patterns; without domain or path it is about any. `lifetime` is in days, 0 for a
+    session. `unclassified` is for what nobody has judged yet: such a cookie counts as unknown.
+    """
 
     name: Annotated[str, Field(min_length=1)]
-    category: Category
+    category: Category | Literal["unclassified"]
     domain: str | None = None
-    path: str = "/"
+    path: str | None = None
     purpose: Text = ""
-    lifetime: Annotated[int, Field(strict=True, ge=0, le=MAX_COOKIE_DAYS)] = 0
+    lifetime: Annotated[int, Field(strict=True, ge=0, le=MAX_COOKIE_DAYS)] | None = None
+
+
+class Banner(Section):
+    """Another banner, whose cookie is read: category → what the banner calls it. The visitor could have written it."""
+
+    kind: Literal["klaro", "vanilla-cookieconsent", "c15t", "django-cookie-consent", "onetrust", "cookiebot"]
+    cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    categories: dict[AskedCategory, tuple[str, ...]] = {}
+    revision: Annotated[int, Field(strict=True, ge=0)] | None = None
 
 
 class ConsentRules(Section):
-    """How a choice is asked for, and which signals count."""
+    """How a choice is asked for, which signals count, and what happens to cookies without consent."""
 
     mode: Literal["opt_in", "implied"] = "opt_in"
     days: Annotated[int, Field(strict=True, ge=1, le=MAX_CONSENT_DAYS)] = MAX_CONSENT_DAYS
-    gpc: tuple[Category, ...] = ("marketing",)
+    gpc: tuple[AskedCategory, ...] = ("marketing",)
     dnt: StrictBool = False
+    choice_outranks_signal: StrictBool = False
     gate: Literal["observe", "declared", "enforce"] = "observe"
+    hide: StrictBool = False
+    domain: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")] | None = None
+    jurisdiction: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")] | None = None
+    banner: Banner | None = None
+
+
+class Change(Section):
+    """One entry of the change log that visitors can read."""
+
+    version: Annotated[str, Field(min_length=1)]
+    effective: Date
+    summary: Text
 
 
 class SinkRules(Section):
-    """What the policy says of a sink. `retention` is in days."""
+    """What the policy says of a sink. A third party's gets only what was consented to. `retention` is in days."""
 
     name: Annotated[str, Field(min_length=1)]
     party: Literal["first", "third"] = "first"
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    country: Country | None = None
     purposes: Annotated[tuple[Purpose, ...], Field(min_length=1)] = ("analytics",)
     retention: Annotated[int, Field(strict=True, ge=1)] | None = None
 
@@ -239,6 +269,7 @@ class Document(Section):
     purposes: dict[Purpose, Text] = {"analytics": "Improve the service"}
     cookies: tuple[Cookie, ...] = ()
     consent: ConsentRules = ConsentRules()
+    changes: tuple[Change, ...] = ()
     sinks: tuple[SinkRules, ...] = ()
     events: tuple[CustomEvent, ...] = ()
     disclosure: Disclosure = Disclosure()
@@ -262,6 +293,17 @@ class Document(Section):
                     "rule",
                     '"full" needs a waiver: a table [waiver.ip] with reason, by and until',
                     {"at": f"limits.{tier}.ip", "unless": "waiver"},
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _third_parties_need_consent(self) -> Self:
+        for number, sink in enumerate(self.sinks):
+            if sink.party == "third" and "security" in sink.purposes:
+                raise PydanticCustomError(
+                    "rule",
+                    'a third party only gets what visitors consented to, and nobody is asked about "security"',
+                    {"at": f"sinks.{number}.purposes"},
                 )
         return self
 

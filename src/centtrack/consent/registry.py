@@ -1,0 +1,51 @@
+"""The registry of cookies: what each is for, found by name, domain and path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase, translate
+from functools import lru_cache
+
+from centtrack.policy.model import Cookie
+
+_GLOB = re.compile(r"[*?\[]")
+_MAX_KNOWN = 1_024
+
+
+class CookieRegistry:
+    """Entries of the policy's registry. The first that fits counts.
+
+    Args:
+        entries: `[[cookies]]`, in the order of the file.
+    """
+
+    def __init__(self, entries: Sequence[Cookie]) -> None:
+        self._entries = tuple(entries)
+        self._exact = {entry.name for entry in entries if not _GLOB.search(entry.name)}
+        globs = [translate(entry.name) for entry in entries if _GLOB.search(entry.name)]
+        self._any_glob = re.compile("|".join(globs)) if globs else None
+        self._fitting = lru_cache(maxsize=_MAX_KNOWN)(self._find_fitting)
+
+    def fitting(self, name: str) -> tuple[Cookie, ...]:
+        """The entries that fit a name, in order."""
+        if name not in self._exact and (self._any_glob is None or not self._any_glob.match(name)):
+            return ()  # not remembered: such a name could be anything
+        return self._fitting(name)
+
+    def find(self, name: str, domain: str, path: str) -> Cookie | None:
+        """The entry of a cookie; None if nobody declared it.
+
+        Args:
+            name: exact.
+            domain: that it is sent to: of its attribute, without a dot in front, or the host that set it.
+            path: that it is sent to: of its attribute, or what follows from the address (RFC 6265, 5.1.4).
+        """
+        for entry in self.fitting(name):
+            fits_domain = entry.domain is None or fnmatchcase(domain, entry.domain.lower().lstrip("."))
+            if fits_domain and (entry.path is None or fnmatchcase(path, entry.path)):
+                return entry
+        return None
+
+    def _find_fitting(self, name: str) -> tuple[Cookie, ...]:
+        return tuple(entry for entry in self._entries if fnmatchcase(name, entry.name))

@@ -1,0 +1,58 @@
+"""What the middleware leaves in the scope of a request for the consent routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from centtrack.consent.state import SCOPE_KEY, Consent
+from centtrack.consent.token import ConsentTokens
+from centtrack.errors import ConfigurationError
+from centtrack.policy.policy import PrivacyPolicy
+
+
+class Visit(Protocol):
+    """A request, and the rules that it is served under.
+
+    Attributes:
+        policy: the policy in force.
+        consent: what the visitor allows.
+        tokens: signs and reads choices; None without a secret.
+        secrets: the keys, oldest to newest.
+        state_folder: where this app keeps its journal.
+        client: the address that is believed to be the visitor's; None if there is none. Never stored.
+    """
+
+    @property
+    def policy(self) -> PrivacyPolicy: ...
+    @property
+    def consent(self) -> Consent: ...
+    @property
+    def tokens(self) -> ConsentTokens | None: ...
+    @property
+    def secrets(self) -> Sequence[bytes]: ...
+    @property
+    def state_folder(self) -> Path: ...
+    @property
+    def client(self) -> str | None: ...
+
+    def keep_out(self) -> None:
+        """Record no event of this request: its time would link receipt and visit."""
+
+    def note(self, what: str) -> None:
+        """Count something that went wrong; `centtrack status` shows it as noted."""
+
+
+def visit_of(scope: Mapping[str, Any]) -> Visit:
+    """What the middleware left.
+
+    Raises:
+        ConfigurationError: if the middleware wasn't passed, or is turned off.
+    """
+    visit = scope.get(SCOPE_KEY)
+    if visit is None:
+        raise ConfigurationError(
+            "the consent routes need TelemetryMiddleware around the app: it reads and signs what visitors choose"
+        )
+    return cast("Visit", visit)
