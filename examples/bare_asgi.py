@@ -10,7 +10,7 @@ from centtrack import PrivacyPolicy, TelemetryMiddleware
 
 async def hello(scope, receive, send):
     if scope["type"] != "http":
-        raise NotImplementedError(scope["type"])
+        raise ValueError(f"this app answers HTTP only, not {scope['type']}")
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
     await send({"type": "http.response.body", "body": b"<h1>Hello</h1>"})
 

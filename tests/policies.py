@@ -10,10 +10,14 @@ from centtrack.policy import PrivacyPolicy
 from centtrack.policy.model import LEVELS
 
 FINEST = {name: kind.finest().label for name, kind in LEVELS.items()} | {"visitor": "none"}
-COARSEST = {name: kind.coarsest().label for name, kind in LEVELS.items()}
+COARSEST = {name: kind(0).label for name, kind in LEVELS.items()}
 
 # Glob → category, in order: what the column `cookies` may say.
 REGISTRY = {"session": "necessary", "_ga*": "analytics", "_gid": "analytics", "theme": "preferences"}
+OWN_COOKIES = {
+    "__Host-centtrack": "necessary", "centtrack": "necessary",
+    "__Host-centtrack-visitor": "analytics", "centtrack-visitor": "analytics",
+}  # fmt: skip
 QUERY_KEYS = ("q", "page")
 
 

@@ -32,7 +32,7 @@ from asgi import serve
 from centtrack import PrivacyPolicy, TelemetryMiddleware
 from centtrack.cli.output import COULD_NOT_RUN, FINDING, WRONG_USE
 from centtrack.event import COLUMNS
-from centtrack.policy.model import LEVELS, LIMIT_NAMES, Document
+from centtrack.policy.model import LEVELS, LIMIT_NAMES, Banner, Document
 from centtrack.policy.policy import PROFILES
 from centtrack.policy.template import write_template
 from centtrack.testing import make_scope
@@ -386,12 +386,14 @@ def test_every_key_of_the_policy_is_documented():
         "controller": "`[controller]`", "geo": "`[geo]`", "page": "`[page]`", "cookies": "`[[cookies]]`",
         "consent": "`[consent]`", "sinks": "`[[sinks]]`", "events": "`[[events]]`", "disclosure": "`[disclosure]`",
         "exclude": "`[exclude]`", "bots": "`[bots]`", "browser": "`[browser]`", "visitor": "`[visitor]`",
+        "changes": "`[[changes]]`",
     }  # fmt: skip
     for key, heading in tables.items():
         annotation = fields.pop(key).annotation
         model = annotation if inspect.isclass(annotation) else get_args(annotation)[0]
         model = model if hasattr(model, "model_fields") else get_args(annotation)[0]
         assert _keys(heading) == set(model.model_fields), key
+    assert _keys("`[consent.banner]`") == set(Banner.model_fields)
     waiver = next(one for one in get_args(fields.pop("waiver").annotation.model_fields["ip"].annotation) if one)
     assert _keys("`[waiver.ip]`") == set(waiver.model_fields)
     for key, heading in {

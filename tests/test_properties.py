@@ -17,7 +17,7 @@ from hypothesis import given
 
 from centtrack.event import COLUMNS, Event
 from centtrack.policy.model import LEVELS
-from policies import COARSEST, FINEST, REGISTRY, capture_under, policy_text
+from policies import COARSEST, FINEST, OWN_COOKIES, REGISTRY, capture_under, policy_text
 from strategies import examples, observations, write_places
 
 Columns = dict[str, object]
@@ -109,7 +109,8 @@ def coarser_cookies(event: Columns, level: str) -> Columns:
         return without(event, "cookies")
     counts: dict[str, int] = {}
     for name, count in names.items():
-        category = next((category for glob, category in REGISTRY.items() if fnmatchcase(name, glob)), name)
+        known = (OWN_COOKIES | REGISTRY).items()
+        category = next((category for glob, category in known if fnmatchcase(name, glob)), name)
         counts[category] = counts.get(category, 0) + count
     return {**event, "cookies": counts}
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from centtrack.asgi import RawHeaders
 
+CONSENT_COOKIE = "centtrack"
+VISITOR_COOKIE = "centtrack-visitor"
 MAX_AGE_S = 400 * 86_400  # longer lifetimes are cut by browsers (RFC 6265bis, 5.5)
 
 _LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?")

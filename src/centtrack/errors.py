@@ -73,6 +73,10 @@ class JournalError(CenttrackError):
     """The journal can't be used: a newer version of centtrack wrote it, or it isn't a journal."""
 
 
+class LedgerError(CenttrackError):
+    """The consent ledger can't be read or written: its database is away, slow, or not what it should be."""
+
+
 class SinkError(CenttrackError):
     """What a sink may raise from `write()` to say how to go on."""
 

@@ -93,12 +93,19 @@ def _notes(capture: Capture, limits: Limits, event: Event | Excluded, *, has_hin
         yield "browser: from client hints and the user agent" if has_hints else "browser: from the user agent"
     if limits.page >= Page.ROUTE and event.route is None:
         yield "page: no route is known"
-    if limits.geo > Geo.NONE and event.geo_precision is None:
-        yield "place: no database has this address" if capture.geo.paths else "place: the policy names no geo database"
+    if limits.geo > Geo.NONE:
+        yield from _about_place(capture, event)
     if limits.visitor is Visitor.DAILY_KEY and event.visitor_id is None:
         yield "visitor: no daily key: the salt of the day isn't known here, or there is no address"
     if limits.visitor is Visitor.COOKIE and event.visitor_id is None:
         yield "visitor: the request carries no valid visitor cookie"
+
+
+def _about_place(capture: Capture, event: Event) -> Iterator[str]:
+    for path, problem in capture.geo.broken.items():
+        yield f"place: the database {path} can't be used as it is now: {problem}"
+    if event.geo_precision is None:
+        yield "place: no database has this address" if capture.geo.paths else "place: the policy names no geo database"
 
 
 def _columns_under(limit: str, event: Event | Excluded) -> dict[str, Any]:

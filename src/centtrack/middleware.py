@@ -14,7 +14,6 @@ import anyio.to_thread
 from centtrack.asgi import ASGIApp, Message, Receive, Scope, Send
 from centtrack.capture.capture import Capture
 from centtrack.capture.client import ForwardedHeader, TrustedProxies
-from centtrack.consent.state import SCOPE_KEY
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.errors import ConfigurationError
 from centtrack.policy.model import nearest
@@ -44,8 +43,8 @@ class TelemetryMiddleware:
         app: the ASGI application.
         policy: path of a `privacy.toml`, or a policy; default: `$CENTTRACK_POLICY`, else the profile `strict`.
         sink: a URL, a `Sink`, a function that takes a list of events, or a list of these; default: `$CENTTRACK_SINK`.
-        secret: at least 32 bytes, or a list of such, newest last, that our cookies are signed with. Without one
-            consent can't be read, and no visitor gets a cookie.
+        secret: at least 32 bytes, or a list of such, newest last, that our cookies are signed with; default:
+            `$CENTTRACK_SECRET`, with commas between several. Without one consent can be neither read nor granted.
         trusted_proxies: networks, `"unix"`, or a number of proxies, whose word on the client's address is taken.
         forwarded_header: the header that these proxies set: `x-forwarded-for` or `forwarded`.
         journal: the journal's file; default: one of this app, in the user's state folder.
@@ -82,13 +81,11 @@ class TelemetryMiddleware:
             rules = _read("policy", partial(PrivacyPolicy.resolve, policy))
             proxies = _read("trusted_proxies", partial(TrustedProxies, trusted_proxies, forwarded_header))
             sinks = _read("sink", partial(open_sinks, sink))
-            rules.refuse_third_parties()
             path = _read("journal", lambda: Path(journal).absolute() if journal else None)
             kept = _read("salts", partial(_salts_at, salts, rules))
             is_debug = os.environ.get(DEBUG_VARIABLE) == "1" if debug is None else debug
             capture = Capture(rules, proxies, secrets)
-            editor = ResponseEditor(capture, debug=is_debug)
-            self._editor = editor if editor.is_needed else None
+            self._editor = ResponseEditor(capture, debug=is_debug)
             self.pipeline = Pipeline(capture, sinks, path, kept, debug=is_debug)
         except ConfigurationError as error:
             self.problem = error
@@ -100,16 +97,13 @@ class TelemetryMiddleware:
         kind = scope["type"]
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif kind not in {"http", "websocket"} or self.pipeline is None:
+        elif kind not in {"http", "websocket"} or self.pipeline is None or self._editor is None:
             self._pass_unrecorded(kind)
             await self.app(scope, receive, send)
         else:
-            # Inside another of these: the outer one edits the response.
-            editor = None if SCOPE_KEY in scope else self._editor
-            request = RecordedRequest(self.pipeline, scope, self.app, send, editor)
-            scope[SCOPE_KEY] = request
+            request = RecordedRequest(self.pipeline, scope, self.app, send, self._editor)
             try:
-                await self.app(scope, receive, request.send)
+                await self.app(request.enter(scope), receive, request.send)
             except Exception:
                 request.fail()
                 raise

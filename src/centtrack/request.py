@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from centtrack.asgi import ASGIApp, Message, RawHeaders, Scope, Send
 from centtrack.capture.custom import CustomEvent
+from centtrack.capture.headers import read_headers
 from centtrack.capture.observation import Observation
 from centtrack.capture.route import NotedRoute, read_route
 from centtrack.consent.state import NO_CHOICE, SCOPE_KEY, Consent
+from centtrack.consent.token import ConsentTokens
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.errors import UndeclaredEventError
-from centtrack.response import ResponseEditor, with_list
+from centtrack.policy.policy import PrivacyPolicy
+from centtrack.response import ResponseEditor
 
 logger = logging.getLogger(__name__)
 
@@ -26,38 +29,63 @@ _MAX_LENGTH_DIGITS = 19
 
 
 class RecordedRequest:
-    """What is noted of one connection while it is served."""
+    """What is noted of one connection while it is served.
+
+    Attributes:
+        headers: of the request, as the server gave them.
+        path: of the request.
+        depends_on_consent: whether the app has asked what the visitor allows.
+    """
 
     __slots__ = (
-        "_app", "_bytes", "_content_type", "_custom", "_editor", "_headers", "_is_gone", "_length", "_minted_id",
-        "_path", "_pipeline", "_root_path", "_route", "_scope", "_send", "_started", "_status", "_time",
+        "_app", "_bytes", "_consent", "_content_type", "_cookies", "_custom", "_editor", "_is_gone", "_is_kept_out",
+        "_length", "_minted_id", "_outer", "_pipeline", "_root_path", "_route", "_scope", "_send", "_started",
+        "_status", "_time", "depends_on_consent", "headers", "path", "scheme",
     )  # fmt: skip
 
-    def __init__(
-        self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send, editor: ResponseEditor | None = None
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send, editor: ResponseEditor) -> None:
         self._pipeline = pipeline
-        self._editor = editor
+        outer = scope.get(SCOPE_KEY)
+        self._outer = outer if isinstance(outer, RecordedRequest) else None
+        self._editor = editor if self._outer is None else None  # inside another of these: the outer one edits
         self._minted_id: str | None = None
         self._scope: Scope | None = scope
-        self._headers: RawHeaders = scope.get("headers", [])
+        self.headers: RawHeaders = scope.get("headers", [])
         self._app = app if "router" in scope else scope.get("app", app)  # below a mount, only what is below is walked
-        self._path = scope.get("path", "")
+        self.path: str = scope.get("path", "")
+        self.scheme: str = scope.get("scheme", "http")
         self._root_path = scope.get("root_path", "")
         self._route: NotedRoute | None = None
         self._send = send
+        self._consent: Consent | None = None
+        self.depends_on_consent = False
+        self._is_kept_out = False
         self._status: int | None = None
         self._content_type: str | None = None
         self._bytes = 0
         self._is_gone = False
         self._length: int | None = None
+        self._cookies: list[tuple[bytes, bool]] = []
         self._custom: list[CustomEvent] = []
         self._time = time.time()
         self._started = time.perf_counter()
 
+    def enter(self, scope: Scope) -> Scope:
+        """The scope as the app gets it: with this object in it, and, if the policy says so, with fewer cookies."""
+        try:
+            visible = self._editor.gate.visible(self.headers, self.allows) if self._editor else self.headers
+        except Exception as error:  # noqa: BLE001 - the app gets the request as it came
+            self.say_once(f"cookies could not be hidden: {type(error).__name__}")
+            self.note("gate_failed")
+            visible = self.headers
+        if visible is not self.headers:
+            self._scope = scope = {**scope, "headers": visible}
+        scope[SCOPE_KEY] = self
+        return scope
+
     async def send(self, message: Message) -> None:
-        """Pass a message on, unchanged but for what the editor adds, and note what it tells."""
-        if self._editor is not None:
+        """Pass a message on, unchanged but for what the editor does, and note what it tells."""
+        if self._editor is not None and message.get("headers"):
             message = self._edited(message, self._editor)
         try:
             await self._send(message)
@@ -78,23 +106,36 @@ class RecordedRequest:
             logger.debug("a message could not be read: %s", type(error).__name__)
 
     def _edited(self, message: Message, editor: ResponseEditor) -> Message:
-        try:
-            if message["type"] != "http.response.start":
-                return message
-            message = with_list(message)  # so that it is whole, too, if what follows fails
-            scope = self._scope or {}
-            edited = editor.edit(message, self._headers, scope.get("scheme", "http"), partial(self._seen_yet, message))
-        except Exception as error:  # noqa: BLE001 - the response goes out as the app made it
-            self._pipeline.say_once(f"a response could not be edited: {type(error).__name__}")
-            return message
-        self._minted_id = edited.minted_id
+        edited = editor.edit(message, self)
+        self._minted_id = edited.minted_id or self._minted_id
+        passed, removed = edited.gated.passed, edited.gated.removed
+        if passed or removed:
+            self._cookies += [*((line, True) for line in passed), *((line, False) for line in removed)]
         return edited.message
 
-    def _seen_yet(self, message: Message) -> Observation:
+    def observe(self, message: Message) -> Observation:
         """What is known when the response begins: neither its size nor how long it takes."""
         self._start(message)
         seen = self._observation(self._scope or {})
         return msgspec.structs.replace(seen, response_bytes=None, duration_s=None)
+
+    def header(self, name: bytes) -> bytes:
+        """A header of the request, by its name in small letters; empty if there is none."""
+        return read_headers(self.headers).get(name, b"")
+
+    def allows(self, category: str) -> bool:
+        """Whether the visitor granted a category."""
+        if self._consent is None:
+            self._consent = self._read_consent()
+        return self._consent.allows(category)
+
+    def say_once(self, problem: str, level: int = logging.ERROR) -> None:
+        """Log a problem, the first time that it is this one."""
+        self._pipeline.say_once(problem, level)
+
+    def note(self, what: str) -> None:
+        """Count something that went wrong; `centtrack status` shows it as noted."""
+        self._pipeline.capture.note(what)
 
     def _note(self, kind: str, message: Message) -> None:
         if kind == "websocket.send":
@@ -118,14 +159,59 @@ class RecordedRequest:
             elif key == b"content-length" and value.isdigit() and len(value) < _MAX_LENGTH_DIGITS:
                 self._length = int(value)
 
-    @property
-    def consent(self) -> Consent:
+    def _read_consent(self) -> Consent:
         """What the visitor allows; if that can't be read, nothing."""
         try:
-            return self._pipeline.capture.consent_of(self._headers)
+            return self._pipeline.capture.consent_of(self.headers)
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
             logger.error("consent could not be read: %s", type(error).__name__)
             return NO_CHOICE
+
+    # What the app and the consent routes ask; see `centtrack.consent.visit.Visit`.
+
+    @property
+    def consent(self) -> Consent:
+        """What the visitor allows. From here on the response depends on it, and no cache may give it to another."""
+        self.depends_on_consent = True
+        if self._outer is not None:
+            self._outer.depends_on_consent = True
+        if self._consent is None:
+            self._consent = self._read_consent()
+        return self._consent
+
+    @property
+    def policy(self) -> PrivacyPolicy:
+        """The policy in force."""
+        return self._pipeline.capture.policy
+
+    @property
+    def tokens(self) -> ConsentTokens | None:
+        """Signs and reads choices; None without a secret."""
+        return self._pipeline.capture.consent.tokens
+
+    @property
+    def secrets(self) -> Sequence[bytes]:
+        """The keys that cookies are signed with, oldest to newest."""
+        return self._pipeline.capture.secrets
+
+    @property
+    def state_folder(self) -> Path:
+        """Where this app keeps its journal."""
+        return self._pipeline.journal.parent
+
+    @property
+    def client(self) -> str | None:
+        """The address that is believed to be the visitor's, for counting in memory."""
+        proxies = self._pipeline.capture.proxies
+        peer = _peer((self._scope or {}).get("client"))
+        address = proxies.resolve(peer, proxies.read_chain(read_headers(self.headers))).address
+        return str(address) if address else None
+
+    def keep_out(self) -> None:
+        """Record no event of this request."""
+        self._is_kept_out = True
+        if self._outer is not None:
+            self._outer.keep_out()
 
     def track(self, name: str, props: Mapping[str, Any]) -> None:
         """Note a custom event; it is recorded with the request. One that the policy doesn't declare is counted.
@@ -152,7 +238,7 @@ class RecordedRequest:
 
     def note_route(self, scope: Mapping[str, Any], template: str, *, matches_path: bool) -> None:
         """Note the route's template, for frameworks that leave none in the scope; see the function."""
-        is_whole = matches_path and scope.get("path") == self._path
+        is_whole = matches_path and scope.get("path") == self.path
         self._route = NotedRoute(template, self._root_path if is_whole else scope.get("root_path", ""))
 
     def fail(self) -> None:
@@ -166,7 +252,10 @@ class RecordedRequest:
         if scope is None:
             return
         try:
-            self._pipeline.observe(self._observation(scope), self._custom)
+            if self._is_kept_out:
+                self._pipeline.refuse("excluded")
+            else:
+                self._pipeline.observe(self._observation(scope), self._custom)
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
             logger.error("a request could not be recorded: %s", type(error).__name__)
             with contextlib.suppress(Exception):
@@ -178,17 +267,18 @@ class RecordedRequest:
         return Observation(
             protocol=scope["type"],
             peer=_peer(scope.get("client")),
-            headers=self._headers,
+            headers=self.headers,
             time=self._time,
-            path=self._path,
+            path=self.path,
             query=scope.get("query_string", b""),
-            route=read_route(scope, self._path, self._root_path, self._app, self._route),
+            route=read_route(scope, self.path, self._root_path, self._app, self._route),
             method=scope.get("method") if is_http else None,
             status=self._status,
             content_type=self._content_type,
             response_bytes=0 if is_http and scope.get("method") == "HEAD" else self._bytes,
             duration_s=time.perf_counter() - self._started,
             minted_id=self._minted_id,
+            set_cookies=self._cookies,
         )
 
 

@@ -1,12 +1,14 @@
-"""What is added to a response: the visitor cookie, Accept-CH, and for developers an explanation of the request.
+"""What is changed in a response: cookies without consent go; visitor cookie, Accept-CH, explanation are added.
 
-Nothing else of a response is changed, and nothing at all if the policy has neither cookie nor client hints.
+Nothing else of it is touched; a message in which there is nothing to change goes on as the same object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+import json
+import logging
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -14,77 +16,128 @@ from centtrack.asgi import Message, RawHeaders
 from centtrack.capture.capture import ANALYTICS, Capture
 from centtrack.capture.headers import Headers, read_headers
 from centtrack.capture.observation import Observation
+from centtrack.consent.gate import CookieGate, Gated, Request
+from centtrack.consent.set_cookie import SetCookie
 from centtrack.cookies import made_private, without
 from centtrack.explain import encode_explanation, explain
 from centtrack.policy.levels import Browser
 from centtrack.visitor.cookie import expired
 
 EXPLAIN_HEADER = b"x-centtrack-explain"
-_DOCUMENTS = (b"text/html", b"application/xhtml+xml")
 MAX_EXPLANATION = 16_384  # bytes: what clients take in one header
+_DOCUMENTS = (b"text/html", b"application/xhtml+xml")
+
+
+class Exchange(Request, Protocol):
+    """One request, as far as its response depends on it.
+
+    Attributes:
+        headers: of the request.
+        depends_on_consent: whether the app has asked what the visitor allows.
+    """
+
+    headers: RawHeaders
+    depends_on_consent: bool
+
+    def observe(self, message: Message) -> Observation:
+        """What has been seen so far, with the begin of the response."""
+
+    def say_once(self, problem: str, level: int = logging.ERROR) -> None:
+        """Log a problem, the first time."""
+
+    def note(self, what: str) -> None:
+        """Count what went wrong."""
 
 
 class Edited(NamedTuple):
-    """A message as it goes out, and the id of the visitor cookie that it sets, if it does."""
+    """A message as it goes out, what the gate did, and the id of the visitor cookie that it sets, if it does."""
 
     message: Message
+    gated: Gated
     minted_id: str | None = None
 
 
-def with_list(message: Message) -> Message:
-    """The message with its headers in a list: ASGI allows any iterable, and one may be read only once."""
-    headers = message.get("headers", [])
-    return message if isinstance(headers, list) else {**message, "headers": list(headers)}
-
-
 class ResponseEditor:
-    """Adds headers to `http.response.start`.
+    """Edits messages that carry headers.
 
     Args:
         capture: whose policy says what.
         debug: whether the header `X-Centtrack-Explain: 1` of a request is answered.
+
+    Attributes:
+        gate: judges the app's cookies.
     """
 
     def __init__(self, capture: Capture, *, debug: bool = False) -> None:
+        self.gate = CookieGate(capture.policy)
         self._capture = capture
         self._debug = debug
         self._accept_ch = ", ".join(capture.policy.document.browser.accept_ch).encode()
         self._signs = capture.consent.tokens is not None
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether there is anything that it could add."""
-        return bool(self._debug or self._accept_ch or self._signs)
-
-    def edit(self, message: Message, raw: RawHeaders, scheme: str, observe: Callable[[], Observation]) -> Edited:
-        """The message with what is added; the same message if that is nothing.
+    def edit(self, message: Message, exchange: Exchange) -> Edited:
+        """The message with what is removed and added; the same message if that is nothing. Never raises.
 
         Args:
-            message: the begin of a response, as `with_list` gives it.
-            raw: the request's headers.
-            scheme: of the request.
-            observe: what has been seen of the request so far.
+            message: one that carries headers.
+            exchange: what it answers.
         """
-        headers = message.get("headers", [])
-        edited = Edited(message)
-        if _is_document(headers) and (self._accept_ch or (self._signs and _carries_ours(raw))):
-            edited = self._document(message, headers, raw, scheme)
+        headers = message["headers"]
+        if not isinstance(headers, list):
+            if not isinstance(headers, Iterable):
+                return Edited(message, Gated([]))  # the server will say what is wrong
+            headers = list(headers)  # one may be read only once
+            message = {**message, "headers": headers}
+        gated = self._guard(headers, exchange)
+        if gated.headers is not headers:
+            message = {**message, "headers": gated.headers}
+        if message["type"].endswith("response.start"):
+            try:
+                if gated.removed or exchange.depends_on_consent:
+                    message = {**message, "headers": made_private(gated.headers)}
+                if message["type"] == "http.response.start":
+                    return self._add(message, gated, exchange)
+            except Exception as error:  # noqa: BLE001 - the response goes out as the gate left it
+                exchange.say_once(f"a response could not be edited: {type(error).__name__}")
+        return Edited(message, gated)
+
+    def _guard(self, headers: RawHeaders, exchange: Exchange) -> Gated:
+        try:
+            gated = self.gate.guard(headers, exchange)
+            for cookie in gated.undeclared:
+                exchange.say_once(_undeclared(cookie, self.gate.mode), logging.WARNING)
+        except Exception as error:  # noqa: BLE001 - what can't be judged has no consent
+            exchange.say_once(f"the cookie gate failed, only necessary cookies pass: {type(error).__name__}")
+            exchange.note("gate_failed")
+            return self.gate.guard_blindly(headers)
+        return gated
+
+    def _add(self, message: Message, gated: Gated, exchange: Exchange) -> Edited:
+        edited = Edited(message, gated)
+        headers, raw = message["headers"], exchange.headers
+        if _is_document(headers):
+            expiring = self.gate.expire_arrived(exchange)
+            if expiring:
+                message = {**message, "headers": [*made_private(headers), *expiring]}
+                edited = edited._replace(message=message)
+            if self._accept_ch or (self._signs and _carries_ours(raw)):
+                edited = self._document(edited, exchange)
         if self._debug and read_headers(raw).get(EXPLAIN_HEADER) == b"1":
-            seen = msgspec.structs.replace(observe(), minted_id=edited.minted_id)
-            kept = without(edited.message["headers"], b"cache-control")
-            told = [(b"cache-control", b"no-store"), (EXPLAIN_HEADER, self._explanation(seen))]
-            edited = edited._replace(message={**message, "headers": [*kept, *told]})
+            edited = edited._replace(message=self._explained(edited, exchange))
         return edited
 
-    def _document(self, message: Message, headers: RawHeaders, raw: RawHeaders, scheme: str) -> Edited:
-        request = read_headers(raw)
-        has_consented = self._capture.consent_of(raw).allows(ANALYTICS)
+    def _document(self, edited: Edited, exchange: Exchange) -> Edited:
+        message = edited.message
+        headers, request = message["headers"], read_headers(exchange.headers)
+        has_consented = exchange.allows(ANALYTICS)
         hints = [(b"accept-ch", self._accept_ch)] if self._accept_ch and self._records(has_consented) else []
-        minted_id, cookie = self._cookie(request, scheme, has_consented, is_page=_is_page(message, request))
+        is_page = _is_page(message, request)
+        minted_id, cookie = self._cookie(request, exchange.scheme, has_consented, is_page=is_page)
         if cookie or (hints and not self._records(False)):
             headers = made_private(headers)
-        added = [*hints, *cookie]
-        return Edited({**message, "headers": [*headers, *added]}, minted_id) if added else Edited(message)
+        if not hints and not cookie:
+            return edited
+        return edited._replace(message={**message, "headers": [*headers, *hints, *cookie]}, minted_id=minted_id)
 
     def _records(self, consented: bool) -> bool:
         """Whether a tier's limits have any use for high-entropy hints."""
@@ -104,6 +157,14 @@ class ResponseEditor:
         minted_id, line = cookie.mint(host, scheme)
         return minted_id, [line]
 
+    def _explained(self, edited: Edited, exchange: Exchange) -> Message:
+        """The message with an explanation of its request, which no cache may keep."""
+        message = edited.message
+        seen = msgspec.structs.replace(exchange.observe(message), minted_id=edited.minted_id)
+        kept = without(message["headers"], b"cache-control")
+        told = [(b"cache-control", b"no-store"), (EXPLAIN_HEADER, self._explanation(seen))]
+        return {**message, "headers": [*kept, *told]}
+
     def _explanation(self, seen: Observation) -> bytes:
         if not self._capture.is_warm:
             return b'{"error": "not ready yet, ask again in a second"}'
@@ -111,8 +172,17 @@ class ResponseEditor:
         return text if len(text) <= MAX_EXPLANATION else b'{"error": "the explanation is too long for a header"}'
 
 
+def _undeclared(cookie: SetCookie, mode: str) -> str:
+    """One line, with the entry to add."""
+    name, becomes = json.dumps(cookie.name), "passes" if mode == "declared" else "is removed"
+    return (
+        f'the app sets a cookie {name} that the policy doesn\'t declare; under gate = "{mode}" it {becomes}. Add to '
+        f'the policy: [[cookies]] name = {name}, category = "necessary", "preferences", "analytics" or "marketing"'
+    )
+
+
 def _carries_ours(raw: RawHeaders) -> bool:
-    """Whether a cookie of ours may have come. Without one there is no consent, and nothing to remove."""
+    """Whether a cookie of ours may have come. Without one there is no visitor's id to set or remove."""
     for _, value in raw:  # noqa: SIM110 - each document comes by here, and any() takes three times as long
         if b"centtrack" in value:
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -11,6 +12,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from centtrack.errors import ConfigurationError
 
 MIN_SECRET = 32  # bytes
+SECRET_VARIABLE = "CENTTRACK_SECRET"  # noqa: S105 - the name of a variable
 
 SecretLike = str | bytes | Iterable[str | bytes] | None
 
@@ -18,10 +20,15 @@ SecretLike = str | bytes | Iterable[str | bytes] | None
 def read_secrets(secret: SecretLike) -> tuple[bytes, ...]:
     """The keys, oldest to newest: all verify, the newest signs.
 
+    Args:
+        secret: one or several; None: those that `$CENTTRACK_SECRET` holds, with commas between them.
+
     Raises:
         ConfigurationError: if one is too short.
     """
-    given = [] if secret is None else [secret] if isinstance(secret, (str, bytes)) else list(secret)
+    if secret is None:
+        secret = [one.strip() for one in os.environ.get(SECRET_VARIABLE, "").split(",") if one.strip()]
+    given = [secret] if isinstance(secret, (str, bytes)) else list(secret)
     secrets = tuple(one.encode() if isinstance(one, str) else one for one in given)
     if any(len(one) < MIN_SECRET for one in secrets):
         raise ConfigurationError(f"a secret has at least {MIN_SECRET} bytes: `openssl rand -hex 32` makes one")

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from mmdb import ALMATY, V4, write_mmdb
+
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0"
 
 
@@ -59,6 +61,21 @@ def test_a_scope_as_json(explain, tmp_path):
     assert explained["event"]["ip_network"] == "203.0.113.0/24"
 
 
+@pytest.mark.parametrize("content", [None, b"not a database"], ids=["missing", "broken"])
+def test_a_database_that_cannot_be_used(explain, tmp_path, content):
+    """A note says so, also where another database knows the place."""
+    if content:
+        (tmp_path / "city.mmdb").write_bytes(content)
+    write_mmdb(tmp_path / "whole.mmdb", {V4: ALMATY})
+    (tmp_path / "privacy.toml").write_text(
+        '[limits.default]\ngeo = "city"\n[geo]\nmin_population = 0\ndatabases = ["city.mmdb", "whole.mmdb"]\n'
+    )
+    explained = explain("curl https://x.example/", "--peer", "203.0.113.7")
+    [note] = [note for note in explained["notes"] if note.startswith("place")]
+    assert "city.mmdb can't be used" in note
+    assert explained["event"]["city"] == "Almaty"
+
+
 def test_as_text(cli):
     shown = cli("explain", "curl https://x.example/a@b.kz", "--policy", "privacy.toml").out
     assert "127.0.0.1: the peer: no proxy is trusted" in shown
@@ -73,6 +90,9 @@ def test_why_there_is_no_event(cli):
     ("arguments", "message"),
     [
         ((), "curl-like line"),
+        (("curl https://x.example", "--scope", "scope.json"), "curl-like line"),
+        (("curl https://x.example", "--hops", "1", "--trusted-proxy", "10.0.0.0/8"), "not both"),
+        (("curl https://x.example", "--peer", "nobody"), "no address"),
         (("curl -H 'A: b'",), "no URL"),
         (("curl --frobnicate https://x.example",), "--frobnicate"),
         (("curl https://x.example", "--trusted-proxy", "10.0.0.0/99"), "no network"),

@@ -62,6 +62,16 @@ def test_gzip_is_the_same_log(cli, log, count, tmp_path):
     assert count() == 3
 
 
+def test_a_third_party_gets_nothing_of_a_log(cli, log, tmp_path):
+    """An access log knows of nobody who consented."""
+    (tmp_path / "third.toml").write_text('[[sinks]]\nname = "jsonl:./events.jsonl"\nparty = "third"\n')
+    imported = cli("import", log, "--sink", "jsonl:events.jsonl", "--policy", "third.toml")
+    assert (imported.code, "All that is imported is withheld" in imported.err) == (0, True)
+    assert (tmp_path / "events.jsonl").exists() is False
+    status = cli("status")
+    assert (status.code, "3 consent" in status.out, "The counters close" in status.out) == (0, True, True)
+
+
 def test_standard_input(cli, log, count, monkeypatch):
     with log.open("rb") as file:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))

@@ -1,12 +1,17 @@
 """`init`, `policy check` and `policy show`."""
 
 import json
+import re
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 
 from centtrack.policy import PROFILES, PrivacyPolicy
-from centtrack.policy.template import LANGUAGES, write_template
+from centtrack.policy.model import Language
+from centtrack.policy.template import write_template
+
+LANGUAGES = get_args(Language)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -15,6 +20,28 @@ def test_written_policy_has_the_limits_of_its_profile(profile, language):
     written = PrivacyPolicy.parse(write_template(profile, language))
     for consented in (False, True):
         assert written.limits(consented=consented) == PrivacyPolicy.profile(profile).limits(consented=consented)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_all_else_is_that_of_the_profile_too_but_for_the_gate(profile, language):
+    """The gate removes what is declared: adding the middleware must not break a login."""
+    written = PrivacyPolicy.parse(write_template(profile, language)).document
+    expected = PrivacyPolicy.profile(profile).document
+    assert written.consent == expected.consent.model_copy(update={"gate": "declared"})
+    for section in ("geo", "page", "browser", "visitor", "disclosure", "bots", "release", "sinks", "events"):
+        assert getattr(written, section) == getattr(expected, section), section
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_examples_in_comments_are_valid_and_show_every_key(language):
+    text = write_template("gdpr", language)
+    examples = re.findall(r"^# (\[\[\w+\]\]\n(?:# \w+ = .*\n)+)", text, re.MULTILINE)
+    document = PrivacyPolicy.parse(text + "".join(example.replace("\n# ", "\n") for example in examples)).document
+    [cookie], [change] = document.cookies, document.changes
+    assert cookie.model_fields_set == set(type(cookie).model_fields)
+    assert change.model_fields_set == set(type(change).model_fields)
+    assert cookie.purpose.keys() == change.summary.keys() == set(LANGUAGES)
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "Limits for visitors"), ("ru", "Пределы"), ("kk", "шектер")])
@@ -54,9 +81,18 @@ def test_check_warns_of_what_singles_people_out(cli, tmp_path):
     assert "single a person out" in checked.out
 
 
-def test_check_says_what_this_version_does_not_do(cli, tmp_path):
+def test_check_says_what_the_gate_does_without_a_registry(cli, tmp_path):
     (tmp_path / "privacy.toml").write_text('[consent]\ngate = "enforce"\n')
-    assert "no cookie gate yet" in cli("policy", "check").out
+    checked = cli("policy", "check")
+    assert (checked.code, "every cookie of the app is removed" in checked.out) == (0, True)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_init_writes_needs_no_warning_but_for_places(cli, profile):
+    """Databases of places aren't known yet."""
+    assert cli("init", "--profile", profile).code == 0
+    warnings = [line for line in cli("policy", "check").out.splitlines() if line.startswith("warning")]
+    assert warnings == ["warning: geo.databases is empty: places stay empty"]
 
 
 def test_missing_file(cli):

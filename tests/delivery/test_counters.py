@@ -38,6 +38,11 @@ def test_whether_a_sink_closes(accepted, delivered, dead, pending, closes):
     assert SinkCounts("s", accepted, delivered, dead, pending, None).closes is closes
 
 
+def test_what_is_withheld_is_accounted_for():
+    assert SinkCounts("s", 9, 4, 1, 1, None, {"consent": 2, "signal": 1}).closes
+    assert not SinkCounts("s", 9, 5, 1, 1, None, {"consent": 3}).closes
+
+
 def test_all_counters_of_a_journal(journal):
     journal.register("s")
     journal.begin_worker("w", os.getpid())

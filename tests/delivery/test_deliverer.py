@@ -194,6 +194,63 @@ def test_a_sink_that_leaves_while_a_batch_is_halved(journal, deliver):
     assert counts_of(journal, sink.name).dead_lettered == 1
 
 
+def marketing_is_private(event):
+    """As the rule for a third party's sink: a reason, or None."""
+    return {"/consent": "consent", "/signal": "signal"}.get(event.path)
+
+
+def test_what_is_withheld_is_counted_by_reason_and_never_written(journal, deliver):
+    first, third = MemorySink(), Picky()
+    paths = ["/", "/consent", "/", "/signal", "/consent", "/"]
+    events = [make_event(path=path, time_precision="second") for path in paths]
+    journal.register(third.name)
+    deliver(first)
+    accept(journal, *events, row=2)
+    deliver(third, withhold=marketing_is_private)
+    eventually(lambda: counts_of(journal, "picky").pending == 0)
+    assert ids(third.events) == ids(event for event in events if event.path == "/")
+    assert len(first.wait(6)) == 6
+    counts = counts_of(journal, "picky")
+    assert (counts.accepted, counts.delivered, counts.withheld) == (6, 3, {"consent": 2, "signal": 1})
+    assert counts.closes
+    assert counts_of(journal, first.name).withheld == {}
+
+
+def test_a_batch_of_which_all_is_withheld_is_not_written(journal, deliver):
+    sink = Flaky(OSError("nothing should come"))
+    deliver(sink, withhold=lambda _event: "consent")
+    accept(journal, *(make_event() for _ in range(5)), b"not json")
+    eventually(lambda: counts_of(journal, "flaky").pending == 0)
+    counts = counts_of(journal, "flaky")
+    assert (counts.delivered, counts.withheld, counts.dead_lettered, sink.batches) == (0, {"consent": 5}, 1, [])
+    assert counts.closes
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["before writing", "after writing"])
+def test_a_repeated_batch_has_the_same_events_and_is_counted_once(journal, deliver, is_written):
+    sink = Flaky(RetryLater("busy"), after=is_written)
+    journal.register(sink.name)
+    paths = ["/", "/consent"] * 20
+    accept(journal, *(make_event(path=path) for path in paths))
+    deliver(sink, withhold=marketing_is_private)
+    eventually(lambda: counts_of(journal, "flaky").pending == 0)
+    assert {size for _, _, size in sink.batches} == {20}
+    assert len({sequence for sequence, _, _ in sink.batches}) == 1
+    counts = counts_of(journal, "flaky")
+    assert (counts.delivered, counts.withheld, len(sink.events), counts.closes) == (20, {"consent": 20}, 20, True)
+
+
+def test_a_bad_event_among_withheld_ones(journal, deliver):
+    sink = Picky()
+    paths = ["/consent", "/", "poison", "/signal", "/"]
+    journal.register(sink.name)
+    accept(journal, *(make_event(path=path) for path in paths))
+    deliver(sink, withhold=marketing_is_private)
+    eventually(lambda: counts_of(journal, "picky").pending == 0)
+    counts = counts_of(journal, "picky")
+    assert (counts.delivered, counts.dead_lettered, sum(counts.withheld.values()), counts.closes) == (2, 1, 2, True)
+
+
 @pytest.mark.parametrize("unreadable", [b"not json", b"{}", b'{"event_id": 1}', b"\xff\xfe"], ids=repr)
 def test_what_cannot_be_read_is_a_dead_letter(journal, deliver, unreadable):
     sink = MemorySink()

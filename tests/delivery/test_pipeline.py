@@ -31,7 +31,8 @@ def pipeline(tmp_path):
     made = []
 
     def make(*sinks, profile=AT_ONCE, journal=tmp_path / "journal.db"):
-        made.append(Pipeline(Capture(PrivacyPolicy.profile(profile)), sinks, journal))
+        policy = PrivacyPolicy.profile(profile) if isinstance(profile, str) else profile
+        made.append(Pipeline(Capture(policy), sinks, journal))
         return made[-1]
 
     yield make
@@ -140,6 +141,37 @@ def test_events_that_an_earlier_start_held_are_released(pipeline, tmp_path, prof
     sink.stores = True
     pipeline(sink, profile=profile).start()
     assert sink.wait(1, 5) == [event]
+
+
+THIRD = """
+[[sinks]]
+name = "memory:"
+party = "third"
+[[sinks]]
+name = "delta:./somewhere"
+"""
+
+
+def test_a_third_party_gets_nothing_without_consent(pipeline, tmp_path, caplog):
+    sink = MemorySink()
+    one = pipeline(sink, profile=PrivacyPolicy.parse(THIRD + '[limits.default]\ntime = "second"'))
+    visit(one, 5)
+    assert one.flush(30)
+    one.close()
+    assert sink.events == []
+    [counts] = read_counts(tmp_path / "journal.db").sinks
+    assert (counts.accepted, counts.delivered, counts.withheld, counts.closes) == (5, 0, {"consent": 5}, True)
+    [said] = [one.getMessage() for one in caplog.records if "[[sinks]]" in one.getMessage()]
+    assert '"delta:./somewhere"' in said
+    assert "named memory:" in said
+
+
+def test_old_salts_go_in_the_background(pipeline, tmp_path):
+    salts = tmp_path / "salts"
+    salts.write_text("1 " + "ab" * 32 + "\n")
+    salts.chmod(0o600)
+    pipeline(MemorySink()).start()
+    eventually(lambda: salts.read_text() == "")
 
 
 def test_two_pipelines_share_a_journal(pipeline, tmp_path):

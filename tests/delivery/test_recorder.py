@@ -8,6 +8,9 @@ import time
 
 import pytest
 
+from centtrack.consent.inventory import Inventory
+from centtrack.consent.registry import CookieRegistry
+from centtrack.delivery.cookie_table import read_cookies
 from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.recorder import MAX_QUEUED, Recorder
@@ -239,6 +242,45 @@ def test_a_failing_warm_up_does_not_stop_it(recorder, path):
     assert one.flush(DEADLINE_S)
     assert one.is_warm
     assert stored(path) == 1
+
+
+def inventory_of(*lines, requests=0):
+    inventory = Inventory(CookieRegistry(()), k=1)
+    for line in lines:
+        inventory.set(line, "/", passed=True)
+    for _ in range(requests):
+        inventory.arrive(b"sid=1; theme=dark")
+    return inventory
+
+
+def test_cookies_are_written_down_with_the_events(recorder, path):
+    inventory = inventory_of(b"sid=1; Path=/; Max-Age=60", requests=3)
+    one = recorder(inventory=inventory)
+    one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    assert inventory.drain() == []
+    rows = {row.name: (row.passed, row.arrived, row.longest_days) for row in read_cookies(path) if row.path}
+    assert rows == {"sid": (1, 0, 1)}
+    assert {row.name: row.arrived for row in read_cookies(path) if not row.path} == {"sid": 3, "theme": 3}
+
+
+def test_cookies_are_written_down_without_events(recorder, path):
+    one = recorder(inventory=inventory_of(b"sid=1"))
+    assert one.flush(DEADLINE_S)
+    assert [row.name for row in read_cookies(path)] == ["sid"]
+
+
+def test_cookies_are_not_lost_when_a_commit_fails(recorder, path):
+    inventory = inventory_of()
+    one = recorder(inventory=inventory)
+    one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    for file in path.parent.glob("journal*"):
+        file.unlink()  # the next commit finds no journal, and the one after it a new one
+    inventory.set(b"sid=1", "/", passed=True)
+    one.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    assert [(row.name, row.passed) for row in read_cookies(path)] == [("sid", 1)]
 
 
 def test_a_worker_is_noted_before_its_engines_are_warm(recorder, path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,7 +16,7 @@ from centtrack.capture import bots, browser, referrer
 from centtrack.capture.client import TrustedProxies
 from centtrack.capture.client_hints import read_hint_lines
 from centtrack.capture.clock import reduce_duration, reduce_time
-from centtrack.capture.cookies import CookieRegistry
+from centtrack.capture.cookies import CookieCounter
 from centtrack.capture.custom import CustomEvent, check_custom, scrub_props
 from centtrack.capture.event_ids import random_id
 from centtrack.capture.headers import Headers, read_headers
@@ -23,6 +24,8 @@ from centtrack.capture.observation import Observation, coerced, coerced_headers
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
 from centtrack.capture.reducer import Reducer
 from centtrack.capture.signals import Signals, read_signals
+from centtrack.consent.inventory import Inventory
+from centtrack.consent.registry import registry_of
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.consent.token import ConsentTokens
 from centtrack.event import Event
@@ -67,6 +70,8 @@ class Capture:
         secrets: what our cookies are signed with, oldest to newest; without one nobody can have consented.
 
     Attributes:
+        secrets: the keys, oldest to newest.
+        inventory: which cookies were seen, for the recorder to write down.
         visitors: makes and reads their ids.
         is_warm: whether engines are built and databases open.
     """
@@ -75,6 +80,7 @@ class Capture:
         self, policy: PrivacyPolicy, proxies: TrustedProxies | None = None, secrets: Sequence[bytes] = ()
     ) -> None:
         self.policy = policy
+        self.secrets = tuple(secrets)
         self.proxies = proxies or TrustedProxies()
         document = policy.document
         tiers = {consented: policy.limits(consented=consented) for consented in (False, True)}
@@ -88,7 +94,9 @@ class Capture:
         self.consent = ConsentReader(document.consent, policy.consent_hash, tokens)
         self._reducers = {tier: Reducer(limits, document, self.geo, self.proxies) for tier, limits in tiers.items()}
         self._waived = any(limits.ip is Ip.FULL for limits in tiers.values())
-        self._cookies = CookieRegistry(document.cookies)
+        registry = registry_of(policy)
+        self._cookies = CookieCounter(registry)
+        self.inventory = Inventory(registry, document.disclosure.k)
         self._excluded_paths = document.exclude.paths
         self._excluded_methods = frozenset(method.upper() for method in document.exclude.methods)
         self._drops_bots = document.bots.record == "drop"
@@ -97,6 +105,7 @@ class Capture:
         self.is_warm = False
         self._scrubbed: Counter[str] = Counter()
         self._noted: Counter[str] = Counter()
+        self._noting = threading.Lock()  # requests note what went wrong, too
         self.visitors = VisitorIds({limits.visitor for limits in tiers.values()}, document.visitor, secrets)
 
     def warm(self) -> None:
@@ -116,7 +125,8 @@ class Capture:
 
     def totals(self) -> dict[tuple[str, str], int]:
         """What was counted since the process began: (`scrubbed`, kind) and (`noted`, what went wrong)."""
-        noted = self._noted + Counter(geo_lookup_failed=self.geo.failures)
+        with self._noting:
+            noted = self._noted + Counter(geo_lookup_failed=self.geo.failures)
         totals = {("scrubbed", kind): total for kind, total in self._scrubbed.items()}
         return totals | {("noted", what): total for what, total in noted.items()}
 
@@ -125,9 +135,22 @@ class Capture:
         made = self.make(seen)
         if made.scrubbed:
             self._scrubbed.update(made.scrubbed)
-        if made.noted:
-            self._noted.update(made.noted)
+        for what in made.noted:
+            self.note(what)
+        self._take_stock(seen)
         return made.event
+
+    def note(self, what: str) -> None:
+        """Count something that went wrong, without costing an event."""
+        with self._noting:
+            self._noted[what] += 1
+
+    def _take_stock(self, seen: Observation) -> None:
+        """Note which cookies came, and which the app set."""
+        if cookies := read_headers(seen.headers).get(b"cookie"):
+            self.inventory.arrive(cookies)
+        for line, passed in seen.set_cookies:
+            self.inventory.set(line, seen.path, passed=passed)
 
     def make(self, seen: Observation) -> Made:
         """What comes of an observation. Nothing is counted."""

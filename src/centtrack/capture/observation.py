@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -26,6 +27,7 @@ class Observation(msgspec.Struct, gc=False):
         response_bytes: bytes of the response's body; None if unknown.
         duration_s: seconds until the last byte was handed to the server; None if unknown.
         minted_id: id of the visitor cookie that the response set, if it did.
+        set_cookies: Set-Cookie lines of the app, and whether the gate let each pass.
     """
 
     protocol: Literal["http", "websocket"]
@@ -41,6 +43,7 @@ class Observation(msgspec.Struct, gc=False):
     response_bytes: int | None = None
     duration_s: float | None = None
     minted_id: str | None = None
+    set_cookies: Sequence[tuple[bytes, bool]] = ()
 
     def __repr__(self) -> str:
         """Without contents: a log line or a traceback must not show them."""

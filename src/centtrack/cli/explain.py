@@ -14,6 +14,7 @@ from rich.table import Table
 from centtrack.addresses import read_address
 from centtrack.capture.capture import Capture, Excluded
 from centtrack.capture.client import ForwardedHeader, TrustedProxies
+from centtrack.capture.observation import Observation
 from centtrack.cli.output import PolicyOption, ProxiesOption, console, read_policy
 from centtrack.errors import ConfigurationError
 from centtrack.explain import Explanation, encode_explanation
@@ -44,26 +45,35 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show what would be recorded of one request, and why."""
-    if (request is None) == (scope is None):
-        raise ConfigurationError("give a curl-like line, or --scope with a file")
-    if hops and trusted_proxy:
-        raise ConfigurationError("give --hops or --trusted-proxy, not both")
-    header: ForwardedHeader = "forwarded" if forwarded_header == "forwarded" else "x-forwarded-for"
-    if header != forwarded_header:
-        raise ConfigurationError(f"--forwarded-header {forwarded_header}: allowed are x-forwarded-for, forwarded")
-    if peer != "unix" and read_address(peer) is None:
-        raise ConfigurationError(f"--peer {peer}: that is no address, nor `unix`")
-    capture = Capture(read_policy(policy), TrustedProxies(hops or trusted_proxy, header), read_secrets(secret))
+    proxies = _read_proxies(trusted_proxy, hops, forwarded_header)
+    seen = _read_request(request, scope, peer)
+    capture = Capture(read_policy(policy), proxies, read_secrets(secret))
     capture.warm()
-    if scope is not None:
-        seen = read_scope(sys.stdin.read() if str(scope) == "-" else _read(scope))
-    else:
-        seen = read_curl(request or "", None if peer == "unix" else peer)
     explanation = explain_request(capture, msgspec.structs.replace(seen, route=route or seen.route))
     if json:
         sys.stdout.buffer.write(encode_explanation(explanation, indent=2) + b"\n")
     else:
         _print(explanation, capture)
+
+
+def _read_proxies(trusted: list[str], hops: int, forwarded_header: str) -> TrustedProxies:
+    if hops and trusted:
+        raise ConfigurationError("give --hops or --trusted-proxy, not both")
+    header: ForwardedHeader = "forwarded" if forwarded_header == "forwarded" else "x-forwarded-for"
+    if header != forwarded_header:
+        raise ConfigurationError(f"--forwarded-header {forwarded_header}: allowed are x-forwarded-for, forwarded")
+    return TrustedProxies(hops or trusted, header)
+
+
+def _read_request(request: str | None, scope: Path | None, peer: str) -> Observation:
+    """The request to explain: a curl-like line from a peer, or a scope, which names its own."""
+    if peer != "unix" and read_address(peer) is None:
+        raise ConfigurationError(f"--peer {peer}: that is no address, nor `unix`")
+    if request is not None and scope is None:
+        return read_curl(request, None if peer == "unix" else peer)
+    if scope is not None and request is None:
+        return read_scope(sys.stdin.read() if str(scope) == "-" else _read(scope))
+    raise ConfigurationError("give a curl-like line, or --scope with a file")
 
 
 def _read(path: Path) -> str:

@@ -16,6 +16,7 @@ from centtrack.delivery.counters import Counts, read_counts
 from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.paths import default_journal
+from centtrack.delivery.withholding import Withhold, make_withholding
 from centtrack.importing import ImportSummary, LogFile, LogImport
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.sinks.base import Sink, is_storing, name_of
@@ -37,13 +38,19 @@ def import_log(
     """Import an access log, through the same limits as live requests. Repeat it, and nothing is doubled."""
     rules = read_policy(policy)
     target = open_sink(read_sink(sink))
-    rules.refuse_third_parties()
+    withhold = make_withholding(rules.document, name_of(target))
+    if withhold:
+        errors.print(
+            f"{escape(name_of(target))} is a third party's, says {escape(rules.source)}: it may only get events of "
+            "visitors who consented, and an access log knows of none. All that is imported is withheld from it.",
+            soft_wrap=True,
+        )
     # By the sink alone: the same log under another policy, or from another folder, must not be added once more.
     path = journal or default_journal("", [name_of(target)], here=Path("import"))
     with LogFile(log) as opened:
         summary = _accept(opened, path, rules, target)
     _print_summary(summary, opened.name, rules)
-    if not _deliver(path, target):
+    if not _deliver(path, target, withhold):
         errors.print("Not all is delivered yet; it is safe in the journal. Run the same command again to go on.")
         raise typer.Exit(COULD_NOT_RUN)
 
@@ -65,9 +72,9 @@ def _accept(log: LogFile, path: Path, policy: PrivacyPolicy, sink: Sink) -> Impo
         journal.close()
 
 
-def _deliver(path: Path, sink: Sink) -> bool:
+def _deliver(path: Path, sink: Sink, withhold: Withhold | None) -> bool:
     """Deliver all that waits; False if the sink takes nothing for a while."""
-    deliverer = Deliverer(path, sink)
+    deliverer = Deliverer(path, sink, withhold)
     deliverer.start()
     deliverer.drain(timeout_s=float("inf"))
     columns = (SpinnerColumn(), TextColumn("Delivering"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
@@ -75,12 +82,12 @@ def _deliver(path: Path, sink: Sink) -> bool:
         task = progress.add_task("", total=None)
         last, since = -1, time.monotonic()
         while True:
-            delivered, pending = _counted(read_counts(path), name_of(sink))
-            progress.update(task, completed=delivered, total=delivered + pending)
+            done, pending = _counted(read_counts(path), name_of(sink))
+            progress.update(task, completed=done, total=done + pending)
             if not pending:
                 break
-            if delivered != last:
-                last, since = delivered, time.monotonic()
+            if done != last:
+                last, since = done, time.monotonic()
             elif time.monotonic() - since > _GIVE_UP_S:
                 return False
             time.sleep(0.1)
@@ -89,9 +96,10 @@ def _deliver(path: Path, sink: Sink) -> bool:
 
 
 def _counted(counts: Counts, name: str) -> tuple[int, int]:
-    """Delivered, and what is to be delivered now: an app that uses this journal may hold events for their bucket."""
+    """Done with, and what is to be delivered now: an app that uses this journal may hold events for their bucket."""
     sink = next(sink for sink in counts.sinks if sink.name == name)
-    return sink.delivered + sink.dead_lettered, sink.pending - counts.held + counts.due
+    done = sink.delivered + sum(sink.withheld.values()) + sink.dead_lettered
+    return done, sink.pending - counts.held + counts.due
 
 
 def _print_summary(summary: ImportSummary, log: str, policy: PrivacyPolicy) -> None:

@@ -9,10 +9,10 @@ import typer
 
 from centtrack.cli.output import console
 from centtrack.errors import ConfigurationError
+from centtrack.policy.model import Language
 from centtrack.policy.template import write_template
 
 Profile = Literal["strict", "gdpr", "kz", "cent"]
-Language = Literal["en", "ru", "kk"]
 
 
 def init(

@@ -45,6 +45,8 @@ def print_report(made: Report, k: int) -> None:
     )
     if made.visits is not None:
         console.print(f"{made.visits:,} visits of {made.visitors:,} visitors (a visit ends after 30 minutes)")
+    for note in made.notes:
+        console.print(note, style="yellow")
     for section in made.sections:
         console.print()
         console.print(_table(section))

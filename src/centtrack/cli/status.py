@@ -45,6 +45,11 @@ def print_counts(counts: Counts) -> None:
     for title, totals in (("Scrubbed", counts.scrubbed), ("Noted", counts.noted)):
         if totals:
             console.print(f"{title}: " + ", ".join(f"{count:,} {kind}" for kind, count in totals.items()))
+    if counts.cookies:
+        console.print(
+            "Cookies: {names:,} names; {passed:,} passed, {removed:,} removed, {expired:,} expired, "
+            "{arrived:,} arrived. `centtrack cookies` names them.".format(**counts.cookies)
+        )
     if counts.held_until is not None:
         until = dt.datetime.fromtimestamp(counts.held_until, dt.UTC)
         console.print(
@@ -55,7 +60,9 @@ def print_counts(counts: Counts) -> None:
             "A worker ended without saying so: what it was offered last isn't counted, `offered` is a lower bound."
         )
     verdict = "[green]The counters close.[/green]" if counts.closes else "[red]The counters don't close.[/red]"
-    console.print(f"{verdict} offered = accepted + dropped; per sink accepted = delivered + dead + pending\n")
+    console.print(
+        f"{verdict} offered = accepted + dropped; per sink accepted = delivered + withheld + dead + pending\n"
+    )
 
 
 def _workers(counts: Counts) -> Table:
@@ -68,10 +75,15 @@ def _workers(counts: Counts) -> Table:
 
 
 def _sinks(counts: Counts) -> Table:
-    table = Table(Column("sink", overflow="fold"), "accepted", "delivered", "dead letters", "pending", "trouble")
+    table = Table(
+        Column("sink", overflow="fold"), "accepted", "delivered", "withheld", "dead letters", "pending", "trouble"
+    )
     for sink in counts.sinks:
-        numbers = (sink.accepted, sink.delivered, sink.dead_lettered, sink.pending)
-        table.add_row(escape(sink.name), *(f"{number:,}" for number in numbers), escape(sink.error or ""))
+        accepted, delivered, dead, pending = (
+            f"{number:,}" for number in (sink.accepted, sink.delivered, sink.dead_lettered, sink.pending)
+        )
+        withheld = ", ".join(f"{count:,} {reason}" for reason, count in sink.withheld.items()) or "0"
+        table.add_row(escape(sink.name), accepted, delivered, withheld, dead, pending, escape(sink.error or ""))
     return table
 
 
@@ -80,5 +92,5 @@ def _as_data(counts: Counts) -> dict[str, Any]:
     sinks = [{**dataclasses.asdict(sink), "closes": sink.closes} for sink in counts.sinks]
     return {
         "journal": str(counts.path), "bytes": counts.bytes, "held": counts.held, "held_until": counts.held_until,
-        "workers": workers, "sinks": sinks, "closes": counts.closes,
+        "workers": workers, "sinks": sinks, "cookies": counts.cookies, "closes": counts.closes,
     }  # fmt: skip

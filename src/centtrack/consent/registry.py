@@ -7,10 +7,23 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 
-from centtrack.policy.model import Cookie
+from centtrack.cookies import CONSENT_COOKIE, VISITOR_COOKIE, OwnCookie
+from centtrack.policy.levels import Visitor
+from centtrack.policy.model import Category, Cookie, Text
+from centtrack.policy.policy import PrivacyPolicy
 
 _GLOB = re.compile(r"[*?\[]")
 _MAX_KNOWN = 1_024
+_REMEMBERS_CHOICE: Text = {
+    "en": "Remembers your choice about cookies",
+    "ru": "Запоминает ваш выбор по файлам cookie",
+    "kk": "Cookie туралы таңдауыңызды есте сақтайды",
+}
+_TELLS_VISITORS_APART: Text = {
+    "en": "Tells returning visitors from new ones, by a random number",
+    "ru": "Отличает вернувшихся посетителей от новых по случайному числу",
+    "kk": "Қайта келген келушіні жаңасынан кездейсоқ сан арқылы ажыратады",
+}
 
 
 class CookieRegistry:
@@ -21,7 +34,7 @@ class CookieRegistry:
     """
 
     def __init__(self, entries: Sequence[Cookie]) -> None:
-        self._entries = tuple(entries)
+        self.entries = tuple(entries)
         self._exact = {entry.name for entry in entries if not _GLOB.search(entry.name)}
         globs = [translate(entry.name) for entry in entries if _GLOB.search(entry.name)]
         self._any_glob = re.compile("|".join(globs)) if globs else None
@@ -48,4 +61,27 @@ class CookieRegistry:
         return None
 
     def _find_fitting(self, name: str) -> tuple[Cookie, ...]:
-        return tuple(entry for entry in self._entries if fnmatchcase(name, entry.name))
+        return tuple(entry for entry in self.entries if fnmatchcase(name, entry.name))
+
+
+def own_cookies(policy: PrivacyPolicy) -> tuple[Cookie, ...]:
+    """The cookies that we set ourselves under a policy, as entries of its registry."""
+    rules = policy.document
+    consent = OwnCookie(CONSENT_COOKIE, rules.consent.domain).names[0]
+    own = [_own(consent, "necessary", _REMEMBERS_CHOICE, rules.consent.days)]
+    if policy.limits(consented=True).visitor is Visitor.COOKIE:
+        own.append(_own(OwnCookie(VISITOR_COOKIE).names[0], "analytics", _TELLS_VISITORS_APART, rules.visitor.days))
+    return tuple(own)
+
+
+def registry_of(policy: PrivacyPolicy) -> CookieRegistry:
+    """The registry of a policy, with our own cookies, also as they are named in development."""
+    local = [
+        _own(CONSENT_COOKIE, "necessary", _REMEMBERS_CHOICE, policy.document.consent.days),
+        _own(VISITOR_COOKIE, "analytics", _TELLS_VISITORS_APART, policy.document.visitor.days),
+    ]
+    return CookieRegistry([*own_cookies(policy), *local, *policy.document.cookies])
+
+
+def _own(name: str, category: Category, purpose: Text, days: int) -> Cookie:
+    return Cookie(name=name, category=category, path="/", purpose=purpose, lifetime=days)

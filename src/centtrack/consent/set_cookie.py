@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from http.cookiejar import http2time
+from email.utils import mktime_tz, parsedate_tz
 from typing import NamedTuple
 
 
@@ -55,11 +55,11 @@ def _seconds(text: str, otherwise: float | None) -> float | None:
 
 
 def _until(text: str, otherwise: float | None) -> float | None:
+    date = parsedate_tz(text)
     try:
-        moment = http2time(text)
+        return mktime_tz((*date[:9], date[9] or 0)) - time.time() if date else otherwise
     except (ValueError, OverflowError):  # a date that no calendar has
         return otherwise
-    return otherwise if moment is None else moment - time.time()
 
 
 def expiring_line(name: str, *, domain: str | None, path: str, is_secure: bool) -> tuple[bytes, bytes]:

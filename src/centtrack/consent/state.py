@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, get_args
 
+from centtrack.consent.banners import BannerReader
 from centtrack.consent.token import Choice, ConsentTokens, InvalidTokenError
 from centtrack.policy.model import Category, ConsentRules
 
@@ -30,30 +31,26 @@ class State(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+_OPEN = frozenset({State.UNKNOWN, State.REQUESTED, State.EXPIRED, State.INVALIDATED})
+
+
 class Consent:
     """What a visitor allows. No choice is no consent.
 
     Attributes:
         states: category → state. `necessary` isn't asked for and has none.
-        source: where the states come from: `default`, `cookie` (the visitor's choice), `gpc` or `dnt`, or both, as in
-            `cookie+gpc`.
-        receipt: id of the grant's receipt; never recorded in an event.
+        source: where the states come from: `default`, `cookie` (the visitor's choice), `banner` (another banner's
+            cookie: asserted by the client), `gpc` or `dnt`, several as in `cookie+gpc`; `implied` by the policy.
+        asks: whether to ask this visitor: no choice and no signal decides some category.
         has_invalid_cookie: whether the request carried something as a choice that is none.
     """
 
-    __slots__ = ("_given", "has_invalid_cookie", "labels", "receipt", "source", "states")
+    __slots__ = ("_given", "asks", "has_invalid_cookie", "labels", "source", "states")
 
-    def __init__(
-        self,
-        states: Mapping[str, State],
-        source: str,
-        receipt: str | None = None,
-        *,
-        has_invalid_cookie: bool = False,
-    ) -> None:
+    def __init__(self, states: Mapping[str, State], source: str, *, has_invalid_cookie: bool = False) -> None:
         self.states: Mapping[str, State] = MappingProxyType(dict(states))
         self.source = source
-        self.receipt = receipt
+        self.asks = not _OPEN.isdisjoint(states.values())
         self.has_invalid_cookie = has_invalid_cookie
         self._given = frozenset({NECESSARY, *(category for category, state in states.items() if state is State.GIVEN)})
         self.labels: Mapping[str, str] = MappingProxyType({name: str(state) for name, state in states.items()})
@@ -70,27 +67,37 @@ class Consent:
 
 _UNKNOWN: dict[str, State] = {category: State.UNKNOWN for category in CATEGORIES if category != NECESSARY}
 NO_CHOICE = Consent(_UNKNOWN, "default")
+_IMPLIED = Consent({**_UNKNOWN, "preferences": State.GIVEN, "analytics": State.GIVEN}, "implied")
 _DECIDED = {"granted": State.GIVEN, "refused": State.REFUSED, "withdrawn": State.WITHDRAWN}
-_SIGNALS_REFUSE = {State.UNKNOWN, State.REQUESTED, State.GIVEN, State.EXPIRED, State.INVALIDATED}
+_SIGNALS_REFUSE = {*_OPEN, State.GIVEN}
+
+_Chosen = tuple[tuple[str, State], ...]
 
 
 class ConsentReader:
     """Reads consent from what a request carries. Order: withdrawal, signal, choice, default.
 
+    Another banner's cookie could be the visitor's own work: it can refuse what our signed cookie grants, and it grants
+    only where ours says nothing.
+
     Args:
         rules: `[consent]` of the policy.
         policy_hash: `PrivacyPolicy.consent_hash`: a choice under another one has expired.
-        tokens: reads the consent cookie; None without a secret: then nothing is ever given.
+        tokens: reads the consent cookie; None without a secret: then nothing is given but by another banner.
     """
 
     def __init__(self, rules: ConsentRules, policy_hash: str = "", tokens: ConsentTokens | None = None) -> None:
         self.tokens = tokens
+        self._banner = BannerReader(rules.banner) if rules.banner else None
         self._days = rules.days
         self._policy_hash = policy_hash
-        self._refused = frozenset(category for category in rules.gpc if category != NECESSARY)
+        self._refused = rules.gpc
         self._reads_dnt = rules.dnt
+        self._choice_outranks_signal = rules.choice_outranks_signal
         self._decided = lru_cache(maxsize=1_024)(self._decide)
-        self._without_choice = {signal: self._decide((), None, signal) for signal in (None, "gpc", "dnt")}
+        self._without_choice = {signal: self._decide((), (), signal) for signal in (None, "gpc", "dnt")}
+        if rules.mode == "implied" and tokens is not None:  # without a secret a refusal couldn't be remembered
+            self._without_choice[None] = _IMPLIED
 
     def read(self, *, gpc: bool, dnt: bool, cookies: bytes = b"", host: bytes = b"") -> Consent:
         """Consent of a request.
@@ -102,18 +109,24 @@ class ConsentReader:
             host: the header Host.
         """
         signal = "gpc" if gpc else "dnt" if dnt and self._reads_dnt else None
-        try:
-            choice = self.tokens.read(cookies, host) if self.tokens is not None and cookies else None
-        except InvalidTokenError:
-            return self._decided((), None, signal, is_invalid=True)
-        if choice is None:
+        if not cookies:
             return self._without_choice[signal]
-        return self._decided(self._states_of(choice), choice.receipt, signal)
+        banner = self._banner.read(cookies) if self._banner is not None else None
+        asserted = tuple((category, _DECIDED[decision]) for category, decision in banner.items()) if banner else ()
+        try:
+            choice = self.tokens.read(cookies, host) if self.tokens is not None else None
+            chosen = self._states_of(choice) if choice is not None else ()
+        except InvalidTokenError:
+            denied = tuple(pair for pair in asserted if pair[1] is State.REFUSED)
+            return self._decided((), denied, signal, is_invalid=True)
+        if choice is None and banner is None:
+            return self._without_choice[signal]
+        return self._decided(chosen, asserted, signal)
 
-    def _states_of(self, choice: Choice) -> tuple[tuple[str, State], ...]:
+    def _states_of(self, choice: Choice) -> _Chosen:
         age_days = int(time.time() // _DAY_S) - choice.day
         if age_days < -1:  # a clock may run ahead, but not by days
-            return ()
+            raise InvalidTokenError
         is_current = age_days < self._days and choice.policy_hash == self._policy_hash
         return tuple(
             (category, _DECIDED[decision] if is_current else State.EXPIRED)
@@ -121,19 +134,28 @@ class ConsentReader:
             if category in _UNKNOWN
         )
 
-    def _decide(
-        self,
-        chosen: tuple[tuple[str, State], ...],
-        receipt: str | None,
-        signal: str | None,
-        *,
-        is_invalid: bool = False,
-    ) -> Consent:
-        states = {**_UNKNOWN, **dict(chosen)}
-        refused = [category for category in self._refused if signal and states[category] in _SIGNALS_REFUSE]
+    def _decide(self, chosen: _Chosen, asserted: _Chosen, signal: str | None, *, is_invalid: bool = False) -> Consent:
+        choice, banner = {**_UNKNOWN, **dict(chosen)}, dict(asserted)
+        states = {category: _combine(state, banner.get(category)) for category, state in choice.items()}
+        sources = ["cookie"] if chosen else []
+        sources += ["banner"] if states != choice else []
+        refused = [
+            category
+            for category in self._refused
+            if signal
+            and states[category] in _SIGNALS_REFUSE
+            and not (self._choice_outranks_signal and choice[category] is State.GIVEN)
+        ]
         states.update(dict.fromkeys(refused, State.REFUSED))
-        sources = [*(["cookie"] if chosen else []), *([signal] if signal and refused else [])]
-        return Consent(states, "+".join(sources) or "default", receipt, has_invalid_cookie=is_invalid)
+        sources += [signal] if signal and refused else []
+        return Consent(states, "+".join(sources) or "default", has_invalid_cookie=is_invalid)
+
+
+def _combine(chosen: State, asserted: State | None) -> State:
+    """The state of a category by our cookie and by another banner's."""
+    if asserted is State.REFUSED and chosen is not State.WITHDRAWN:
+        return State.REFUSED
+    return State.GIVEN if asserted is State.GIVEN and chosen is State.UNKNOWN else chosen
 
 
 def consent_of(request: Any) -> Consent:

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from centtrack.cookies import OwnCookie
+from centtrack.cookies import CONSENT_COOKIE, OwnCookie
 from centtrack.signing import make_serializer, read_signed
 
-COOKIE_NAME = "centtrack"
 VERSION = 1
 MAX_TOKEN = 1_024  # bytes
 _RECEIPT = re.compile(r"[0-9a-f]{32}")
@@ -62,7 +61,7 @@ class ConsentTokens:
     """
 
     def __init__(self, secrets: Sequence[bytes], domain: str | None = None) -> None:
-        self.cookie = OwnCookie(COOKIE_NAME, domain)
+        self.cookie = OwnCookie(CONSENT_COOKIE, domain)
         self._serializer = make_serializer(secrets, "consent")
         self._known = lru_cache(maxsize=1_024)(self._verified)
 

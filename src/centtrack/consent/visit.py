@@ -24,18 +24,12 @@ class Visit(Protocol):
         client: the address that is believed to be the visitor's; None if there is none. Never stored.
     """
 
-    @property
-    def policy(self) -> PrivacyPolicy: ...
-    @property
-    def consent(self) -> Consent: ...
-    @property
-    def tokens(self) -> ConsentTokens | None: ...
-    @property
-    def secrets(self) -> Sequence[bytes]: ...
-    @property
-    def state_folder(self) -> Path: ...
-    @property
-    def client(self) -> str | None: ...
+    policy: PrivacyPolicy
+    consent: Consent
+    tokens: ConsentTokens | None
+    secrets: Sequence[bytes]
+    state_folder: Path
+    client: str | None
 
     def keep_out(self) -> None:
         """Record no event of this request: its time would link receipt and visit."""

@@ -1,6 +1,7 @@
 """The counters of a journal, and whether they close: nothing is lost silently.
 
-`offered = accepted + dropped{reason}`, and per sink `accepted = delivered + dead_lettered + pending + lost{reason}`.
+`offered = accepted + dropped{reason}`, and per sink
+`accepted = delivered + withheld{reason} + dead_lettered + pending`.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class SinkCounts:
         dead_lettered: events it will never take.
         pending: events that wait for it, in the journal; those held for their bucket of time included.
         error: why it can't be delivered to at present.
+        withheld: reason → events that it may not have: it is a third party's, and their visitors didn't consent.
     """
 
     name: str
@@ -66,11 +68,12 @@ class SinkCounts:
     dead_lettered: int
     pending: int
     error: str | None
+    withheld: dict[str, int] = field(default_factory=dict)
 
     @property
     def closes(self) -> bool:
         """Whether every accepted event is accounted for."""
-        return self.accepted == self.delivered + self.dead_lettered + self.pending
+        return self.accepted == self.delivered + sum(self.withheld.values()) + self.dead_lettered + self.pending
 
 
 @dataclass(slots=True)
@@ -85,6 +88,7 @@ class Counts:
         due: how many of these may be released by now.
         held_until: when the next of them are released, seconds since 1970; None if none are held.
         bytes: size of the database.
+        cookies: `names`, `passed`, `removed`, `expired` and `arrived` → sum over the inventory; empty without one.
     """
 
     path: Path
@@ -94,6 +98,7 @@ class Counts:
     due: int
     held_until: int | None
     bytes: int
+    cookies: dict[str, int] = field(default_factory=dict)
 
     @property
     def scrubbed(self) -> dict[str, int]:
@@ -134,8 +139,9 @@ def read_counts(path: Path) -> Counts:
             ).get
             workers = _read_workers(journal)
             sinks = _read_sinks(journal, sum(worker.accepted for worker in workers), waiting[0])
+            cookies = _read_cookies(journal)
             size = database.pragma("page_count") * database.pragma("page_size")
-        return Counts(path, workers, sinks, waiting[0], waiting[1], waiting[2], size)
+        return Counts(path, workers, sinks, waiting[0], waiting[1], waiting[2], size, cookies)
     except apsw.Error as error:
         raise JournalError(f"journal {path} can't be read: {type(error).__name__}: {error}") from None
     finally:
@@ -167,7 +173,20 @@ def _read_sinks(journal: Journal, accepted: int, held: int) -> list[SinkCounts]:
             (select coalesce(sum(count), 0) from batch where sequence > cursor)
         from sink order by name"""
     )
-    return [
+    sinks = [
         SinkCounts(name, accepted - before, delivered, dead, pending + held, error)
         for name, before, delivered, error, dead, pending in rows
     ]
+    found: Any = journal.database.execute("select sink, reason, count from withheld order by sink, reason")
+    withheld = [tuple(row) for row in found]
+    for sink in sinks:
+        sink.withheld = {reason: count for name, reason, count in withheld if name == sink.name}
+    return sinks
+
+
+def _read_cookies(journal: Journal) -> dict[str, int]:
+    row: Any = journal.database.execute(
+        "select count(distinct name), sum(passed), sum(removed), sum(expired), sum(arrived) from cookie"
+    ).get
+    names = ("names", "passed", "removed", "expired", "arrived")
+    return dict(zip(names, row, strict=True)) if row[0] else {}

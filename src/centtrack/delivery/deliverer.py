@@ -16,8 +16,9 @@ import msgspec
 
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.records import StoredBatch
+from centtrack.delivery.selection import DeadLetter, has_coarse_times, select_events, select_lines
+from centtrack.delivery.withholding import Withhold
 from centtrack.errors import Rejected, RetryLater
-from centtrack.event import Event
 from centtrack.locks import FileLock
 from centtrack.sinks.base import Batch, Sink, name_of
 
@@ -29,9 +30,6 @@ _LOCK_POLL_S = 0.5
 _LINGER_S = 0.5  # events gather, so that a sink gets few large batches under load
 _DRAIN_POLL_S = 0.05
 _TIDY_AFTER_S = 1.0
-DeadLetter = tuple[str, bytes]
-"""Why an event can't be delivered, and the encoded event."""
-
 _FIRST_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 30.0
 
@@ -42,15 +40,16 @@ class Deliverer:
     Args:
         path: the journal.
         sink: where to.
+        withhold: which events it may not have; None: it may have all.
     """
 
-    def __init__(self, path: Path, sink: Sink) -> None:
+    def __init__(self, path: Path, sink: Sink, withhold: Withhold | None = None) -> None:
         self.sink = sink
         self.name = name_of(sink)
         self._path = path
+        self._withhold = withhold
         self._lock = FileLock(path.with_name(f"{path.stem}-{_file_name(self.name)}.lock"))
         self._linger_s = float(getattr(sink, "linger_s", _LINGER_S))
-        self._decoder = msgspec.json.Decoder(Event)
         self._wake = threading.Event()
         self._draining = threading.Event()
         self._deadline = float("inf")
@@ -174,16 +173,14 @@ class Deliverer:
         stored = journal.next_batch(self.name, MAX_BATCH)
         if stored is None:
             return False
-        return self._deliver(journal, stored, decoded=self._has_coarse_times(stored))
-
-    def _has_coarse_times(self, stored: StoredBatch) -> bool:
-        """Whether an order could tell more than the times do. Quotes within JSON's texts are escaped, so this is it."""
-        return stored.lines.count(b'"time_precision":"second"') < stored.total
+        return self._deliver(journal, stored, decoded=self._withhold is not None or has_coarse_times(stored))
 
     def _deliver(self, journal: Journal, stored: StoredBatch, *, decoded: bool) -> bool:
-        batch, dead = self._batch(journal, stored, decoded=decoded)
+        stream = f"{journal.id}/{self.name}"
+        chosen = select_events(stored, stream, self._withhold) if decoded else select_lines(stored, stream)
+        to_write = stored.total - len(chosen.dead) - chosen.withheld.total()
         try:
-            rejected = self._write(batch) if stored.total > len(dead) else []
+            rejected = self._write(chosen.batch) if to_write else []
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - deltalake's PanicException isn't an Exception
@@ -192,34 +189,8 @@ class Deliverer:
             self._back_off(journal, error)
             return False
         self._failures = 0
-        journal.advance(self.name, stored.last, stored.total - len(dead) - len(rejected), dead + rejected)
+        journal.advance(self.name, stored.last, to_write - len(rejected), chosen.dead + rejected, chosen.withheld)
         return True
-
-    def _batch(self, journal: Journal, stored: StoredBatch, *, decoded: bool) -> tuple[Batch, list[DeadLetter]]:
-        """The batch, as lines, or decoded and in random order; and what of it can't be read."""
-        stream = f"{journal.id}/{self.name}"
-        if not decoded:
-            return Batch(lines=stored.lines, stream=stream, sequence=stored.last, repeated=stored.repeated), []
-        events, dead = self._decode(stored)
-        if self._has_coarse_times(stored):
-            events.sort(key=lambda event: event.event_id)
-        return Batch(events, stream=stream, sequence=stored.last, repeated=stored.repeated), dead
-
-    def _decode(self, stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
-        try:
-            return self._decoder.decode_lines(stored.lines), []
-        except msgspec.DecodeError:
-            return self._decode_singly(stored)
-
-    def _decode_singly(self, stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
-        events: list[Event] = []
-        dead: list[DeadLetter] = []
-        for line in stored.lines.splitlines():
-            try:
-                events.append(self._decoder.decode(line))
-            except msgspec.DecodeError as error:
-                dead.append((f"unreadable: {error}", line))
-        return events, dead
 
     def _write(self, batch: Batch) -> list[DeadLetter]:
         """Write a batch; one with a rejected event is halved until that event is alone. Returns the rejected ones."""

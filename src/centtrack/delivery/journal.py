@@ -1,148 +1,35 @@
-"""The journal: one SQLite database in WAL mode, shared by the worker processes of a host.
-
-All write under a short file lock, which is fair and keeps any two connections from writing or checkpointing at once.
-Through apsw, which carries a current SQLite: the one that Python links may have the WAL-reset bug.
-"""
+"""What recorders put into the journal, and what deliverers take out of it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import apsw
 
-from centtrack.delivery.paths import make_private_folder
+from centtrack.consent.inventory import CookieSeen
+from centtrack.delivery.cookie_table import add_cookies
+from centtrack.delivery.journal_file import JournalFile
 from centtrack.delivery.processes import start_of
 from centtrack.delivery.records import Encoded, ImportProgress, StoredBatch
-from centtrack.delivery.schema import APPLICATION_ID, VERSION, create
-from centtrack.errors import JournalError
-from centtrack.locks import FileLock
 
-_BUSY_TIMEOUT_MS = 5_000
 _RELEASED_ROWS = 1_000
 _KEPT_WORKERS = 32
+_DAY_S = 86_400
 
 EARLIER = "earlier"
 """Name that the counters of workers go under that ended long ago."""
 
 
-class JournalGoneError(JournalError):
-    """The journal's file is no longer where it was; opening it again makes a new one."""
-
-
-class Journal:
-    """One connection to the journal, for one thread.
-
-    Args:
-        path: the database file. Its folder is made, readable by its owner only.
-    """
+class Journal(JournalFile):
+    """One connection to the journal, for one thread."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.id = ""
-        self._lock = FileLock(path.with_suffix(".lock"))
-        self._database: apsw.Connection | None = None
-        self._file: os.stat_result | None = None
+        super().__init__(path)
         self._is_dirty = True  # whether rows were deleted since the file was last shrunk
-
-    @property
-    def database(self) -> apsw.Connection:
-        """The open connection."""
-        if self._database is None:
-            raise JournalError(f"journal {self.path} is not open")
-        return self._database
-
-    def open(self) -> None:
-        """Open the database, and create it if there is none.
-
-        Raises:
-            JournalError: if a newer version wrote it, or it isn't a journal.
-            OSError, apsw.Error: if the file can't be made or opened.
-        """
-        make_private_folder(self.path.parent)
-        with self._lock:
-            # SQLite would create it readable by all; the WAL's files take over the mode of this one.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-            self._connect(may_create=True)
-
-    def open_existing(self) -> None:
-        """Open a database that must exist, as for reading its status.
-
-        Raises:
-            JournalError: if there is none, or as `open` does.
-        """
-        if not self.path.is_file():
-            raise JournalError(f"no journal at {self.path}")
-        with self._lock:
-            self._connect(may_create=False)
-
-    def _connect(self, *, may_create: bool) -> None:
-        database = apsw.Connection(str(self.path))
-        try:
-            database.set_busy_timeout(_BUSY_TIMEOUT_MS)
-            self._prepare(database, may_create=may_create)
-        except apsw.NotADBError:
-            database.close()
-            raise JournalError(f"{self.path} is not a journal: not a SQLite database") from None
-        except BaseException:
-            database.close()
-            raise
-        self._database = database
-        self._file = self.path.stat()
-
-    def _prepare(self, database: apsw.Connection, *, may_create: bool) -> None:
-        version: Any = database.pragma("user_version")
-        is_ours = database.pragma("application_id") == APPLICATION_ID
-        is_empty = not database.execute("select exists (select 1 from sqlite_schema)").get
-        if not is_ours and not (may_create and is_empty and version == 0):
-            raise JournalError(f"{self.path} is not a journal: some other program's database")
-        if version > VERSION:
-            raise JournalError(
-                f"journal {self.path} has version {version}, this centtrack knows {VERSION}: "
-                "update centtrack, or name another file with journal="
-            )
-        if version == 0:
-            create(database)
-        database.pragma("synchronous", 1)  # NORMAL: survives a kill of the process; a power cut may take the last ms
-        database.pragma("secure_delete", 0)
-        self.id = str(database.execute("select value from meta where key = 'id'").get)
-
-    def close(self) -> None:
-        """Close the connection. Does nothing if it isn't open."""
-        database, self._database = self._database, None
-        if database is not None:
-            with self._lock:
-                database.close()
-            self._lock.close()
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[apsw.Connection]:
-        """A write transaction, alone among all processes of the host.
-
-        Raises:
-            JournalGoneError: if the file was removed or replaced: what is written to it nobody would read.
-        """
-        database = self.database
-        with self._lock:
-            if not self._is_in_place():
-                raise JournalGoneError(f"journal {self.path} was removed or replaced while in use")
-            database.execute("begin immediate")
-            try:
-                yield database
-                database.execute("commit")
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("rollback")
-                raise
-
-    def _is_in_place(self) -> bool:
-        try:
-            return self._file is not None and os.path.samestat(self._file, self.path.stat())
-        except FileNotFoundError:
-            return False
 
     # What the recorder does.
 
@@ -152,6 +39,7 @@ class Journal:
         *,
         worker: str,
         counts: Mapping[tuple[str, str], int],
+        cookies: Sequence[CookieSeen] = (),
         progress: ImportProgress | None = None,
     ) -> None:
         """Commit events and counters in one transaction. After it, the events are accepted.
@@ -160,6 +48,7 @@ class Journal:
             events: the events.
             worker: who writes.
             counts: (counter, reason) → what to add.
+            cookies: what was seen of cookies since the last commit.
             progress: how far an import has come with these events.
         """
         with self.transaction() as database:
@@ -172,6 +61,8 @@ class Journal:
                 "insert into counter values (?, ?, ?, ?) on conflict do update set count = count + excluded.count",
                 [(worker, name, reason, count) for (name, reason), count in counts.items()],
             )
+            if cookies:
+                add_cookies(database, cookies, today=int(time.time() // _DAY_S))
             if progress:
                 database.execute("insert or replace into import values (?, ?, ?, ?, ?)", progress)
 
@@ -262,7 +153,14 @@ class Journal:
         pending = "select exists (select 1 from batch where sequence > (select cursor from sink where name = ?))"
         return bool(self.database.execute(pending, (sink,)).get)
 
-    def advance(self, sink: str, last: int, delivered: int, dead: Sequence[tuple[str, bytes]] = ()) -> None:
+    def advance(
+        self,
+        sink: str,
+        last: int,
+        delivered: int,
+        dead: Sequence[tuple[str, bytes]] = (),
+        withheld: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Move a sink's cursor, and delete what all sinks have passed.
 
         Args:
@@ -270,8 +168,13 @@ class Journal:
             last: sequence of the last row it got.
             delivered: events that it took.
             dead: (reason, encoded event) of those that it will never take.
+            withheld: reason → events that it may not have.
         """
         with self.transaction() as database:
+            database.executemany(
+                "insert into withheld values (?, ?, ?) on conflict do update set count = count + excluded.count",
+                [(sink, reason, count) for reason, count in withheld.items()],
+            )
             database.executemany(
                 "insert into dead (sink, reason, event) values (?, ?, ?)", [(sink, *letter) for letter in dead]
             )
@@ -291,7 +194,7 @@ class Journal:
         """When nothing waits for delivery, rewrite the file without what was delivered, and empty the WAL."""
         if not self._is_dirty or self.database.execute("select exists (select 1 from batch)").get:
             return
-        with self._lock:
+        with self.lock:
             self.database.execute("vacuum")
             busy = False
             try:

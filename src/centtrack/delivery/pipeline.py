@@ -17,7 +17,8 @@ from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
 from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.paths import default_journal, make_private_folder, state_folder
-from centtrack.delivery.recorder import Recorder, Work
+from centtrack.delivery.recorder import Recorder, Totals, Work
+from centtrack.delivery.withholding import Withhold, find_unmatched, make_withholding
 from centtrack.errors import ConfigurationError
 from centtrack.event import Event
 from centtrack.sinks.base import Sink, is_storing, name_of
@@ -65,6 +66,7 @@ class Pipeline:
         self._owner: int | None = None
         self._recorder: Recorder | None = None
         self._deliverers: list[Deliverer] = []
+        self._written: Totals = {}
         self._said: set[str] = set()
 
     @property
@@ -77,19 +79,21 @@ class Pipeline:
         """Start the threads of this process, if they don't run yet."""
         if self._owner not in {None, os.getpid()}:
             self._lock = threading.Lock()  # the parent's may have been held when it forked
+            self._written = self.capture.totals()  # which the parent writes
         with self._lock:
             if self._recorder is not None and self._owner == os.getpid():
                 return self._recorder
             with suppress(OSError):  # the recorder says so, and tries again
                 make_private_folder(self.journal.parent)
             self._start_salts()
-            deliverers = [Deliverer(self.journal, sink) for sink in self.sinks]
+            deliverers = [Deliverer(self.journal, sink, self._withholding(sink)) for sink in self.sinks]
             recorder = Recorder(
                 self.journal,
                 sinks=[name_of(sink) for sink in self.sinks],
-                warm=self.capture.warm,
+                warm=self._warm,
                 refresh=self.capture.refresh,
                 totals=self.capture.totals,
+                written=self._written,
                 on_commit=partial(_wake, deliverers),
                 bucket_s=self.bucket_s,
             )
@@ -99,14 +103,22 @@ class Pipeline:
             self._deliverers, self._recorder, self._owner = deliverers, recorder, os.getpid()
             atexit.register(self.close)
         self._say_when()
+        self._say_unmatched()
         return recorder
 
-    def _start_salts(self) -> None:
-        """In each process its own: clients must not be shared by a fork. Salts that nobody uses any more go."""
+    def _withholding(self, sink: Sink) -> Withhold | None:
+        return make_withholding(self.capture.policy.document, name_of(sink))
+
+    def _warm(self) -> None:
+        """In the recorder's thread: this may take its time. Salts that nobody uses any more go."""
         oldest = int(time.time() // DAY_S) - 1
         for path in {self.journal.with_name("salts"), *state_folder().glob("*/salts")}:
             with suppress(OSError, ConfigurationError):
                 purge_salts(path, oldest=oldest)
+        self.capture.warm()
+
+    def _start_salts(self) -> None:
+        """In each process its own: clients must not be shared by a fork."""
         if not self.capture.visitors.makes_keys:
             return
         if "://" not in str(self._salts):
@@ -117,9 +129,9 @@ class Pipeline:
 
     def _say_when(self) -> None:
         names = ", ".join(map(name_of, self.sinks))
-        if self.capture.visitors.lacks_secret:
-            logger.info("no secret is given, so consent can't be read, and nobody gets the policy's visitor cookie: "
-                        "set secret= of the middleware; `openssl rand -hex 32` makes one")  # fmt: skip
+        if not self.capture.secrets:
+            self.say_once("no secret is given, so consent can be neither read nor granted: set secret= of the "
+                        "middleware or $CENTTRACK_SECRET; `openssl rand -hex 32` makes one", logging.WARNING)  # fmt: skip
         if self.bucket_s is None:
             logger.info("recording to %s", names)
         else:
@@ -128,6 +140,16 @@ class Pipeline:
             # Nobody should wonder where the first event is, and few servers show INFO.
             logger.warning("recording to %s; events are released every %d minutes, next at %s UTC, because the policy "
                         "keeps times no finer", names, minutes, released)  # fmt: skip
+
+    def _say_unmatched(self) -> None:
+        names = list(map(name_of, self.sinks))
+        policy = self.capture.policy
+        for name in find_unmatched(policy.document, names):
+            self.say_once(
+                f'{policy.source}: [[sinks]] names "{name}", but the sinks here are named {", ".join(names)}: '
+                "what it says of that one holds for none of them",
+                logging.WARNING,
+            )
 
     def observe(self, seen: Observation, custom: Sequence[CustomEvent] = ()) -> None:
         """Record an observation, and the custom events that came with it. Never waits.
@@ -146,11 +168,11 @@ class Pipeline:
         if problem:
             self.say_once(problem)
 
-    def say_once(self, problem: str) -> None:
-        """Log an error, the first time that it is this one."""
+    def say_once(self, problem: str, level: int = logging.ERROR) -> None:
+        """Log a problem, the first time that it is this one."""
         if problem not in self._said and len(self._said) < _MAX_SAID:
             self._said.add(problem)
-            logger.error("%s", problem)
+            logger.log(level, "%s", problem)
 
     def _offer(self, item: Work | str) -> None:
         while not self.recorder.offer(item):  # closed since we looked: the next one takes it
@@ -173,6 +195,7 @@ class Pipeline:
         if self.capture.visitors.salts is not None:
             self.capture.visitors.salts.stop()
         recorder.close(COMMIT_WITHIN_S)
+        self._written = self.capture.totals()
         for deliverer in deliverers:
             deliverer.drain(DELIVER_WITHIN_S)
         for deliverer in deliverers:

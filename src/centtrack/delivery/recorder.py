@@ -16,7 +16,9 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from centtrack.delivery.journal import Journal, JournalGoneError
+from centtrack.consent.inventory import Inventory
+from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal_file import JournalGoneError
 from centtrack.delivery.records import Encoded
 from centtrack.errors import JournalError
 from centtrack.event import Event
@@ -45,8 +47,10 @@ class Recorder:
         warm: called in the thread before anything else: builds engines, opens databases.
         refresh: called in the thread before events are made, and once a minute: looks for new files, ends old salts.
         totals: what capture has counted besides: what was scrubbed, by kind, and what went wrong.
+        written: what of these is in the journal already: earlier recorders of this process wrote it.
         on_commit: called in the thread after each commit.
         bucket_s: length of the buckets of time that events are held for, in seconds; None: they aren't.
+        inventory: of cookies, which is emptied into the journal in the thread, with the events.
     """
 
     def __init__(
@@ -57,8 +61,10 @@ class Recorder:
         warm: Callable[[], None] = lambda: None,
         refresh: Callable[[], None] = lambda: None,
         totals: Callable[[], Totals] = dict,
+        written: Totals | None = None,
         on_commit: Callable[[], None] = lambda: None,
         bucket_s: int | None = None,
+        inventory: Inventory | None = None,
     ) -> None:
         self.worker = f"{os.getpid()}-{secrets.token_hex(2)}"
         self.is_warm = False
@@ -69,13 +75,14 @@ class Recorder:
         self._totals = totals
         self._on_commit = on_commit
         self._bucket_s = bucket_s
+        self._inventory = inventory
         self._queue: list[Event | Work] = []
         self._flushes: list[threading.Event] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._offered = 0
         self._dropped: Counter[str] = Counter()
-        self._written: Counter[tuple[str, str]] = Counter(totals())  # earlier recorders of this process wrote these
+        self._written: Counter[tuple[str, str]] = Counter(written or {})
         self._encoder = msgspec.json.Encoder()
         self._closing = False
         self._has_ended = False
@@ -243,9 +250,16 @@ class Recorder:
 
     def _append(self, journal: Journal, encoded: Encoded) -> None:
         counts = self._new_counts(encoded.total)
-        if counts:
-            journal.append(encoded, worker=self.worker, counts=counts)
-            self._written.update(counts)
+        cookies = self._inventory.drain() if self._inventory else []
+        if not counts and not cookies:
+            return
+        try:
+            journal.append(encoded, worker=self.worker, counts=counts, cookies=cookies)
+        except BaseException:
+            if self._inventory:
+                self._inventory.restore(cookies)
+            raise
+        self._written.update(counts)
 
     def _new_counts(self, accepted: int) -> dict[tuple[str, str], int]:
         """What was counted since the last commit."""

@@ -6,10 +6,10 @@ import uuid
 
 import apsw
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x63656E74  # "cent"
 
-_SCHEMA = """
+_VERSION_1 = """
 create table meta (key text primary key, value) without rowid;
 create table worker (
     name text primary key, pid integer not null, started text not null, ended integer not null default 0
@@ -33,13 +33,34 @@ create table import (
 ) without rowid;
 """
 
+_VERSION_2 = """
+create table withheld (
+    sink text not null, reason text not null, count integer not null, primary key (sink, reason)
+) without rowid;
+create table cookie (
+    name text not null, domain text not null, path text not null, passed integer not null, removed integer not null,
+    expired integer not null, arrived integer not null, longest_days integer, first_day integer not null,
+    last_day integer not null, primary key (name, domain, path)
+) without rowid;
+"""
+_STEPS = (_VERSION_1, _VERSION_2)
+
 
 def create(database: apsw.Connection) -> None:
     """Make the tables of an empty database, with an id of its own."""
     database.pragma("auto_vacuum", 2)  # incremental
     database.pragma("journal_mode", "wal")
     with database:
-        database.execute(_SCHEMA)
+        for step in _STEPS:
+            database.execute(step)
         database.execute("insert into meta values ('id', ?)", (uuid.uuid4().hex,))
         database.pragma("user_version", VERSION)
         database.pragma("application_id", APPLICATION_ID)
+
+
+def upgrade(database: apsw.Connection, version: int) -> None:
+    """Bring the tables of an earlier version to this one, in one transaction. What they hold stays."""
+    with database:
+        for step in _STEPS[version:]:
+            database.execute(step)
+        database.pragma("user_version", VERSION)

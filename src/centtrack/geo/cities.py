@@ -9,9 +9,6 @@ from importlib.resources import files
 from centtrack.geo import regions
 from centtrack.geo.regions import fold, stem
 
-SMALLEST = 15_000
-"""The smallest city in the data. A floor below it acts like this one: what isn't in the data counts as small."""
-
 
 @cache
 def _populations() -> dict[str, int]:
@@ -32,7 +29,7 @@ def warm() -> None:
 
 
 def population(country_code: str, city: str, *, region_code: str | None = None, region: str | None = None) -> int:
-    """Inhabitants, rounded down to thousands; 0 for a city that isn't found.
+    """Inhabitants, rounded down to thousands; 0 for a city that isn't found, or has fewer than 15,000.
 
     A name that is found in several regions of the country is decided by the region. Where that isn't known, or isn't
     one of them, the smallest city of the name counts.

@@ -20,11 +20,6 @@ class Level(IntEnum):
         return [level.label for level in cls]
 
     @classmethod
-    def coarsest(cls) -> Self:
-        """The level that tells least."""
-        return cls(0)
-
-    @classmethod
     def finest(cls) -> Self:
         """The level that tells most."""
         return cls(len(cls) - 1)

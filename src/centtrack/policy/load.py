@@ -14,6 +14,9 @@ from centtrack.errors import PolicyError, Problem
 from centtrack.policy.model import Document, nearest
 from centtrack.policy.toml_lines import Key, key_lines, syntax_error_line
 
+_PLAINLY = {"missing": "this key is required", "tuple_type": 'this must be a list, as in ["…"]'}
+"""Mistakes that pydantic words for programmers."""
+
 
 def read_document(text: str, source: str) -> Document:
     """The document of a policy's text.
@@ -121,6 +124,8 @@ def _message(detail: ErrorDetails, location: Key) -> str:
         return f'"{value}" is not allowed here; allowed: {", ".join(allowed)}.{nearest(str(value), allowed)}'
     if detail["type"] in {"level", "rule"}:
         return detail["msg"]
+    if detail["type"] in _PLAINLY:
+        return _PLAINLY[detail["type"]]
     shown = detail["input"] if isinstance(detail["input"], (str, int, float, bool)) else type(detail["input"]).__name__
     return f"{detail['msg']} (it is {shown!r})"
 

@@ -162,7 +162,7 @@ class Cookie(Section):
     """
 
     name: Annotated[str, Field(min_length=1)]
-    category: Category | Literal["unclassified"]
+    category: Literal[Category, "unclassified"]
     domain: str | None = None
     path: str | None = None
     purpose: Text = ""
@@ -170,12 +170,32 @@ class Cookie(Section):
 
 
 class Banner(Section):
-    """Another banner, whose cookie is read: category → what the banner calls it. The visitor could have written it."""
+    """Another banner, whose cookie is read: category → what the banner calls it. The visitor could have written it.
+
+    Without `categories` the banner's own names count; klaro and django-cookie-consent have none.
+    """
 
     kind: Literal["klaro", "vanilla-cookieconsent", "c15t", "django-cookie-consent", "onetrust", "cookiebot"]
     cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
-    categories: dict[AskedCategory, tuple[str, ...]] = {}
+    categories: dict[AskedCategory, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     revision: Annotated[int, Field(strict=True, ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        if self.kind in {"klaro", "django-cookie-consent"} and not self.categories:
+            raise PydanticCustomError(
+                "rule",
+                "{kind} has no names of its own for categories: say which names of the site's stand for which, "
+                "as in categories = {example}",
+                {"at": "kind", "kind": self.kind, "example": '{ analytics = ["matomo"] }'},
+            )
+        if self.revision is not None and self.kind != "vanilla-cookieconsent":
+            raise PydanticCustomError(
+                "rule",
+                "the cookie of {kind} has no revision: only that of vanilla-cookieconsent does",
+                {"at": "revision", "kind": self.kind},
+            )
+        return self
 
 
 class ConsentRules(Section):

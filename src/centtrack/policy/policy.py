@@ -127,19 +127,6 @@ class PrivacyPolicy:
         """The geo databases, in order of preference, as absolute paths."""
         return tuple(self.folder / path.expanduser() for path in self.document.geo.databases)
 
-    def refuse_third_parties(self) -> None:
-        """Refuse a policy with sinks of third parties: they need consent, which can't be recorded yet (clause 8).
-
-        Raises:
-            ConfigurationError: if a sink is declared as a third party's.
-        """
-        for sink in self.document.sinks:
-            if sink.party == "third":
-                raise ConfigurationError(
-                    f'{self.source}: the sink "{sink.name}" is a third party\'s: it may only get events of visitors '
-                    "who consented, and this version can't record consent yet. Remove the entry, and the sink"
-                )
-
     @property
     def version(self) -> str:
         """The version that the officer gave it."""

@@ -71,6 +71,9 @@ class Report:
         begin: time of the first event.
         end: time of the last.
         sections: the tables.
+        implied_views: page views that rest on implied consent: nobody chose. None where that isn't shown: they, or
+            all others, are fewer than `k`.
+        notes: what must be known to read the report.
     """
 
     events: int
@@ -81,6 +84,8 @@ class Report:
     begin: dt.datetime | None
     end: dt.datetime | None
     sections: list[Section]
+    implied_views: int | None
+    notes: list[str]
 
 
 def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report:
@@ -112,11 +117,26 @@ def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report
     for title, unit, read_label in QUESTIONS:
         label = read_label({"events": events, "views": views, "visits": entry_views(views)}[unit])
         sections.append(_section(title, unit, [Row(*row) for row in ask(_by_label(label))], k))
-    ((viewed,),) = ask(views.aggregate(views=views.count()))
+    ((viewed, implied),) = ask(_count_views(views))
     ((visits, visitors),) = ask(count_visits(views))
     shown = [one for one in sections if one.rows or one.others]
     visits, visitors = (visits, visitors) if visitors >= k else (None, None)
-    return Report(total, viewed, visits, visitors, int(bots or 0), begin, end, shown)
+    implied_views, notes = _about_implied(int(implied or 0), viewed, k)
+    return Report(total, viewed, visits, visitors, int(bots or 0), begin, end, shown, implied_views, notes)
+
+
+def _count_views(views: ir.Table) -> ir.Table:
+    is_implied = ("+" + views.consent_source.fill_null("") + "+").contains("+implied+")
+    return views.aggregate(views=views.count(), implied=is_implied.cast("int").sum())
+
+
+def _about_implied(implied: int, views: int, k: int) -> tuple[int | None, list[str]]:
+    """How many views rest on implied consent, and the sentence about it. Neither side of the share may be small."""
+    if not implied:
+        return 0, []
+    if implied < k or 0 < views - implied < k:
+        return None, [f"Some page views rest on implied consent (nobody chose); groups smaller than {k} aren't shown"]
+    return implied, [f"{100 * implied / views:.0f} % of the page views rest on implied consent (nobody chose)"]
 
 
 def _totals(events: ir.Table) -> ir.Table:

@@ -7,10 +7,10 @@ import secrets as randomness
 from collections.abc import Sequence
 from functools import lru_cache
 
-from centtrack.cookies import OwnCookie
+from centtrack.cookies import VISITOR_COOKIE, OwnCookie
 from centtrack.signing import make_serializer, read_signed
 
-_COOKIE = OwnCookie("centtrack-visitor")
+_COOKIE = OwnCookie(VISITOR_COOKIE)
 _ID = re.compile(r"[0-9a-f]{32}")
 _MAX_TOKEN = 128
 _DAY_S = 86_400

@@ -23,7 +23,6 @@ class VisitorIds:
         makes_keys: whether a tier has daily keys.
         salts: of these keys. Without, as in commands and imports, events carry none.
         cookie: None unless a tier has it, and there is a secret.
-        lacks_secret: whether a tier has the cookie, and nothing can sign it.
     """
 
     def __init__(self, levels: Collection[Visitor], rules: VisitorRules, secrets: Sequence[bytes]) -> None:
@@ -31,7 +30,6 @@ class VisitorIds:
         self.makes_keys = Visitor.DAILY_KEY in levels
         self.salts: Salts | None = None
         self.cookie = VisitorCookie(secrets, days=rules.days) if has_cookie and secrets else None
-        self.lacks_secret = has_cookie and not secrets
         self._bits = rules.bits
 
     def wait(self, timeout_s: float) -> None:

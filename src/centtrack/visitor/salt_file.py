@@ -57,14 +57,15 @@ def purge_salts(path: Path, *, oldest: int) -> None:
         ConfigurationError, OSError: as `SaltFile.agree` does.
     """
     lock = FileLock(path.with_name(path.name + ".lock"))
-    if not path.exists() or not lock.acquire(blocking=False):
-        return
-    with _opened(path) as descriptor:
-        salts = _read(descriptor)
-        kept = {day: salt for day, salt in salts.items() if day >= oldest}
-        if kept != salts:
-            _overwrite(descriptor, kept)
-    lock.close()
+    try:
+        if path.exists() and lock.acquire(blocking=False):
+            with _opened(path) as descriptor:
+                salts = _read(descriptor)
+                kept = {day: salt for day, salt in salts.items() if day >= oldest}
+                if kept != salts:
+                    _overwrite(descriptor, kept)
+    finally:
+        lock.close()
 
 
 @contextmanager

@@ -1,0 +1,134 @@
+"""Takes what visitors choose. Granting needs the ledger and a secret; refusing and withdrawing work whatever fails."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Collection
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from centtrack.consent import answers
+from centtrack.consent.call import Call
+from centtrack.consent.decisions import Method, decide, make_record
+from centtrack.consent.desk import Desk, gate_for
+from centtrack.consent.ledger import Ledger
+from centtrack.consent.posts import JSON, Posted, media_type, read_body, read_posted, refuse_other_sites, safe_path
+from centtrack.consent.views import preference_page
+
+_NEED_LEDGER = "the choice can't be kept at the moment; refusing works"
+
+
+class _Handed:
+    """A choice as it was handed in.
+
+    Args:
+        call: the request.
+        posted: its fields.
+        is_json: whether it was posted as JSON.
+        granted: the categories that it grants.
+    """
+
+    def __init__(self, call: Call, posted: Posted, *, is_json: bool, granted: Collection[str]) -> None:
+        self.call = call
+        self.moment = dt.datetime.now(dt.UTC)
+        self.language = call.language(posted.lang)
+        self.back = safe_path(posted.back)
+        self.method: Method = "banner" if posted.via == "banner" else "api" if is_json else "form"
+        self.decision = decide(
+            call.choice(),
+            granted,
+            given=[category for category in call.notice.asked if call.visit.consent.allows(category)],
+            policy_hash=call.policy.consent_hash,
+            moment=self.moment,
+        )
+
+    def keep(self, ledger: Ledger) -> bool:
+        """Write the record of it. What an API's client has shown isn't ours to know."""
+        call = self.call
+        kind = "banner" if self.method == "banner" else "page"
+        shown = None if self.method == "api" else call.notice.shown(kind, self.language)
+        record = make_record(
+            self.decision,
+            call.policy,
+            asked=call.notice.asked,
+            text_hash=shown.hash if shown else "",
+            language=self.language,
+            method=self.method,
+            moment=self.moment,
+            page=call.base,
+        )
+        ledger.append(record, shown)
+        return True
+
+
+async def decide_posted(call: Call, desk: Desk) -> Response:
+    """Take a choice, category by category."""
+    posted, kind = await _read(call)
+    granted = posted.granted(call.notice.asked) & call.grantable
+    return await _settle(_Handed(call, posted, is_json=kind == JSON, granted=granted), desk, "saved")
+
+
+async def withdraw_posted(call: Call, desk: Desk) -> Response:
+    """Take back whatever was granted."""
+    posted, kind = await _read(call)
+    return await _settle(_Handed(call, posted, is_json=kind == JSON, granted=()), desk, "withdrawn")
+
+
+async def _read(call: Call) -> tuple[Posted, str]:
+    refuse_other_sites(call.request.scope["headers"], call.scheme)
+    kind = media_type(call.request.headers.get("content-type", ""))
+    return read_posted(await read_body(call.request.stream()), kind), kind
+
+
+async def _settle(handed: _Handed, desk: Desk, status: str) -> Response:
+    visit = handed.call.visit
+    if handed.decision.grants:
+        if visit.tokens is None:
+            return _not_kept(handed, "no_secret")
+        if wait_s := desk.limit.take(visit.client):
+            return _too_many(handed, desk, wait_s)
+        if not await desk.call(visit, handed.keep):
+            return _not_kept(handed, "not_saved")
+    elif visit.tokens is not None and handed.call.notice.asked:  # else there is no choice that could be kept
+        if desk.limit.take(visit.client):
+            visit.note("ledger_limited")
+        else:
+            await desk.call(visit, handed.keep)
+    return _taken(handed, status)
+
+
+def _taken(handed: _Handed, status: str) -> Response:
+    """The choice counts from now on: the cookie says so, and cookies that it doesn't grant go."""
+    call = handed.call
+    lines = call.cookie_lines(handed.decision.choice)
+    gone = gate_for(call.policy).expire(
+        handed.decision.refused, cookies=call.cookies, host=call.host, scheme=call.scheme
+    )
+    if answers.wants_json(call.request):
+        response = answers.data(call.state(call.consent_with(lines)))
+    else:
+        response = answers.go_on(handed.back or f"{call.base}?{urlencode({'status': status, 'lang': handed.language})}")
+    return answers.with_cookies(response, [*lines, *gone])
+
+
+def _not_kept(handed: _Handed, status: str) -> Response:
+    """Nothing changes, and the visitor can read that, and refuse."""
+    call = handed.call
+    if answers.wants_json(call.request):
+        return answers.problem(call.request, HTTPStatus.SERVICE_UNAVAILABLE, _NEED_LEDGER)
+    html = preference_page(call, status, handed.language, handed.back or "")
+    return answers.page(html, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _too_many(handed: _Handed, desk: Desk, wait_s: int) -> Response:
+    desk.say_once(
+        "many choices came from one address, so some were answered with 429; if it is a proxy's, name it in "
+        "trusted_proxies=",
+        logging.WARNING,
+    )
+    reason = f"too many choices came from this address: try again in {wait_s} seconds; refusing works at once"
+    headers = {"Retry-After": str(wait_s)}
+    return answers.problem(handed.call.request, HTTPStatus.TOO_MANY_REQUESTS, reason, headers)

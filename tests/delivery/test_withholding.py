@@ -1,0 +1,114 @@
+"""What a third party's sink doesn't get, and why."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from centtrack import PrivacyPolicy
+from centtrack.delivery.withholding import find_unmatched, make_withholding, why_withheld
+from centtrack.policy.model import ConsentRules, SinkRules
+from centtrack.testing import make_event
+
+CHOICE = {"analytics": "given", "marketing": "given", "preferences": "given"}
+
+
+@pytest.mark.parametrize(
+    ("purposes", "event", "rules", "expected"),
+    [
+        # the visitor's own choice
+        (("analytics",), {"consent_source": "cookie"}, {}, None),
+        (("statistics",), {"consent_source": "cookie"}, {}, None),
+        (("preferences", "marketing"), {"consent_source": "cookie"}, {}, None),
+        (("statistics",), {"consent_source": "cookie", "consent": {"analytics": "refused"}}, {}, "consent"),
+        # every purpose must be granted
+        (("analytics", "marketing"), {"consent_source": "cookie", "consent": {"analytics": "given"}}, {}, "consent"),
+        (("analytics",), {"consent_source": "default", "consent": {}}, {}, "consent"),
+        (("analytics",), {"consent_source": "cookie", "consent": {"analytics": "expired"}}, {}, "consent"),
+        (("analytics",), {"consent_source": "cookie", "consent": {"analytics": "Given"}}, {}, "consent"),
+        # signals
+        (("analytics",), {"consent_source": "cookie", "gpc": True}, {}, "signal"),
+        (("analytics",), {"consent_source": "cookie+gpc", "gpc": True}, {"gpc": []}, "signal"),
+        (("analytics",), {"consent_source": "cookie", "dnt": True}, {}, None),
+        (("analytics",), {"consent_source": "cookie", "dnt": True}, {"dnt": True}, "signal"),
+        (("analytics",), {"consent_source": "cookie", "gpc": True}, {"choice_outranks_signal": True}, None),
+        (("analytics",), {"consent_source": "banner", "gpc": True}, {"choice_outranks_signal": True}, "signal"),
+        (("analytics",), {"consent_source": "implied", "gpc": True}, {"choice_outranks_signal": True}, "signal"),
+        (
+            ("marketing",),
+            {"consent_source": "cookie+gpc", "gpc": True, "consent": {"marketing": "refused"}},
+            {"choice_outranks_signal": True},
+            "consent",
+        ),
+        # nobody chose, or somebody else says so
+        (("analytics",), {"consent_source": "implied"}, {}, "implied"),
+        (("analytics",), {"consent_source": "banner"}, {}, "asserted"),
+        (("analytics",), {"consent_source": "cookie+banner"}, {}, "asserted"),
+        (("analytics",), {"consent_source": "banner", "consent": {"analytics": "refused"}}, {}, "consent"),
+        # what no version of ours wrote
+        (("analytics",), {"consent_source": None}, {}, "consent"),
+        (("analytics",), {"consent_source": "default"}, {}, "consent"),
+    ],
+)
+def test_who_gets_what(purposes, event, rules, expected):
+    sink = SinkRules(name="s", party="third", purposes=purposes)
+    made = make_event(**{"consent": CHOICE, **event})
+    assert why_withheld(made, sink, ConsentRules(**rules)) == expected
+
+
+STATES = st.sampled_from(["given", "refused", "unknown", "withdrawn", "expired", "invalidated", "requested"])
+SOURCES = st.sampled_from([None, "", "default", "cookie", "gpc", "cookie+gpc", "implied", "banner", "banner+gpc"])
+
+
+@given(
+    consent=st.dictionaries(st.sampled_from(sorted(CHOICE)), STATES),
+    source=SOURCES,
+    gpc=st.none() | st.booleans(),
+    purposes=st.sets(st.sampled_from(["analytics", "statistics", "preferences", "marketing"]), min_size=1),
+)
+def test_only_a_choice_of_ones_own_unlocks(consent, source, gpc, purposes):
+    sink = SinkRules(name="s", party="third", purposes=tuple(purposes))
+    event = make_event(consent=consent, consent_source=source, gpc=gpc)
+    if why_withheld(event, sink, ConsentRules()) is None:
+        assert "cookie" in source
+        assert not gpc
+        needed = {"analytics" if purpose == "statistics" else purpose for purpose in purposes}
+        assert {consent.get(category) for category in needed} == {"given"}
+
+
+def document(*sinks):
+    tables = [f'[[sinks]]\nname = "{name}"\nparty = "{party}"\n' for name, party in sinks]
+    return PrivacyPolicy.parse("\n".join(tables)).document
+
+
+@pytest.mark.parametrize(
+    ("written", "party", "name", "is_third"),
+    [
+        ("memory:", "third", "memory:", True),
+        ("memory:", "first", "memory:", False),
+        ("other", "third", "memory:", False),
+        ("my_app.sinks.send", "third", "my_app.sinks.send", True),
+        ("delta:s3://bucket/table", "third", "delta:s3://bucket/table", True),
+        ("delta:./telemetry", "third", "delta:{here}/telemetry", True),  # as it is given to sink=
+        ("delta:telemetry", "third", "delta:{here}/telemetry", True),
+        ("jsonl:telemetry", "third", "delta:{here}/telemetry", False),
+        ("jsonl:-", "third", "jsonl:-", True),
+    ],
+)
+def test_whose_sink_it_is(tmp_path, monkeypatch, written, party, name, is_third):
+    monkeypatch.chdir(tmp_path)
+    policy = document((written, party))
+    assert bool(make_withholding(policy, name.format(here=tmp_path))) is is_third
+
+
+def test_two_entries_for_one_sink_must_both_allow():
+    text = '[[sinks]]\nname = "s"\nparty = "third"\n[[sinks]]\nname = "s"\nparty = "third"\npurposes = ["marketing"]\n'
+    policy = PrivacyPolicy.parse(f'{text}[purposes]\nanalytics = "a"\nmarketing = "m"\n').document
+    withhold = make_withholding(policy, "s")
+    assert withhold(make_event(consent={"analytics": "given"}, consent_source="cookie")) == "consent"
+    assert withhold(make_event(consent=CHOICE, consent_source="cookie")) is None
+
+
+def test_names_that_no_sink_bears():
+    assert find_unmatched(document(("a", "first"), ("b", "third")), ["b", "c"]) == ["a"]
