@@ -44,10 +44,10 @@ app.add_middleware(
 class Site:
     """A folder with an app, its policy, its journal and its sinks."""
 
-    def __init__(self, folder: Path, *, policy: str = POLICY) -> None:
+    def __init__(self, folder: Path, *, policy: str = POLICY, app: str = APP) -> None:
         self.folder = folder
         (folder / "privacy.toml").write_text(policy)
-        (folder / "app.py").write_text(APP)
+        (folder / "app.py").write_text(app)
 
     def counts(self) -> Counts:
         """The counters of its journal."""
@@ -117,7 +117,7 @@ def uvicorn(site: Site, *options: str, waits: bool = True) -> Iterator[Server]:
     server = Server(process, port, log)
     try:
         if waits:
-            eventually(lambda: process.poll() is not None or _listens(port))
+            eventually(lambda: process.poll() is not None or listens(port))
             assert process.poll() is None, server.log()
         yield server
     finally:
@@ -127,7 +127,8 @@ def uvicorn(site: Site, *options: str, waits: bool = True) -> Iterator[Server]:
         kill_group(process)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody answers on a port of the loopback."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

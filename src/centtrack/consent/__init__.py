@@ -1,5 +1,22 @@
-"""What a visitor has chosen."""
+"""What a visitor has chosen, and the routes where visitors choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from centtrack.consent.state import Consent, State, consent_of
 
-__all__ = ["Consent", "State", "consent_of"]
+if TYPE_CHECKING:
+    from centtrack.consent.routes import consent_banner, consent_routes, with_consent_routes
+
+__all__ = ["Consent", "State", "consent_banner", "consent_of", "consent_routes", "with_consent_routes"]
+_ROUTES = frozenset({"consent_banner", "consent_routes", "with_consent_routes"})
+
+
+def __getattr__(name: str) -> Any:
+    """The routes need the extra `consent`, so they are imported only where they are used."""
+    if name in _ROUTES:
+        from centtrack.consent import routes
+
+        return getattr(routes, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
