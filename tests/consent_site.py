@@ -100,11 +100,21 @@ class Site:
     def post(self, path: str, fields: dict[str, Any], **headers: str) -> Any:
         """Post a form of this site."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.browser.post(path, data=fields, headers={**OWN, **named})
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        return self.browser.post(path, data=fields, headers={**OWN, **form, **named})
 
     def choose(self, choice: str, *categories: str, **fields: str) -> Any:
         """Post a choice."""
         return self.post("/consent/decide", {"choice": choice, "category": list(categories), **fields})
+
+    def withdraw(self, **fields: str) -> Any:
+        """Take back what was granted."""
+        return self.post("/consent/withdraw", fields)
+
+    def call(self, path: str, fields: dict[str, Any], **headers: str) -> Any:
+        """Post JSON."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.browser.post(path, json=fields, headers={**OWN, **named})
 
     def states(self) -> dict[str, str]:
         """What the visitor allows, by category."""
@@ -121,6 +131,8 @@ class Site:
 
     def records(self) -> list[ConsentRecord]:
         """The ledger's records."""
+        if not (self.folder / "consent.db").exists():
+            return []
         ledger = open_ledger(None, folder=self.folder, secrets=[SECRET])
         try:
             return [record for record in ledger.records() if isinstance(record, ConsentRecord)]

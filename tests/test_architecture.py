@@ -36,7 +36,7 @@ ALLOWED = {
     "access_log": "errors capture",
     "importing": "errors event capture delivery access_log",
     "reports": "errors event sinks",
-    "demo": "errors delivery",
+    "demo": "errors signing delivery",
     "cli": "*",
     "__init__": "event policy consent sinks request middleware",
     "__main__": "cli",

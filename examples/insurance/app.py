@@ -4,6 +4,7 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,11 +16,13 @@ from starlette.templating import Jinja2Templates
 from starlette.websockets import WebSocket
 
 from centtrack import TelemetryMiddleware
+from centtrack.consent import consent_banner, consent_routes
 
 HERE = Path(__file__).parent
 CONTENT = tomllib.loads((HERE / "content.toml").read_text(encoding="utf-8"))
 PRODUCTS = CONTENT["products"]
 BRANCHES = CONTENT["branches"]
+DAY_S = 86_400
 
 
 def format_tenge(amount: int) -> str:
@@ -28,7 +31,7 @@ def format_tenge(amount: int) -> str:
 
 
 templates = Jinja2Templates(directory=HERE / "templates")
-templates.env.globals.update(site=CONTENT["site"], products=PRODUCTS, branches=BRANCHES)
+templates.env.globals.update(site=CONTENT["site"], products=PRODUCTS, branches=BRANCHES, consent_banner=consent_banner)
 templates.env.filters["tenge"] = format_tenge
 
 
@@ -54,12 +57,23 @@ def find_faults(product: str, value: str) -> dict[str, str]:
     return {}
 
 
+def show(request: Request, template: str, status: int = 200, **context: Any) -> Response:
+    """Render a page. It sets its cookies as any site does; those without consent never reach the visitor."""
+    response = templates.TemplateResponse(request, template, context, status_code=status)
+    if "qorghan_session" not in request.cookies:
+        response.set_cookie("qorghan_session", secrets.token_hex(16), httponly=True, samesite="lax")
+    response.set_cookie("qorghan_lang", "en", max_age=182 * DAY_S)
+    response.set_cookie("_qa", secrets.token_hex(8), max_age=180 * DAY_S)
+    response.set_cookie("_qads", secrets.token_hex(8), max_age=90 * DAY_S, httponly=True)
+    return response
+
+
 async def home(request: Request) -> Response:
-    return templates.TemplateResponse(request, "home.html")
+    return show(request, "home.html")
 
 
 async def list_products(request: Request) -> Response:
-    return templates.TemplateResponse(request, "products.html")
+    return show(request, "products.html")
 
 
 async def show_product(request: Request) -> Response:
@@ -67,11 +81,11 @@ async def show_product(request: Request) -> Response:
     if (product := PRODUCTS.get(key)) is None:
         raise HTTPException(404)
     premium = estimate_premium(key, product["example_value"])
-    return templates.TemplateResponse(request, "product.html", {"key": key, "product": product, "premium": premium})
+    return show(request, "product.html", key=key, product=product, premium=premium)
 
 
 async def ask_quote(request: Request) -> Response:
-    return templates.TemplateResponse(request, "quote.html", {"fields": request.query_params, "faults": {}})
+    return show(request, "quote.html", fields=request.query_params, faults={})
 
 
 async def create_quote(request: Request) -> Response:
@@ -83,7 +97,7 @@ async def create_quote(request: Request) -> Response:
     if "@" not in fields["email"]:
         faults["email"] = "Enter an e-mail address, such as name@example.com."
     if faults:
-        return templates.TemplateResponse(request, "quote.html", {"fields": fields, "faults": faults}, status_code=422)
+        return show(request, "quote.html", 422, fields=fields, faults=faults)
 
     # Name and address would go to whoever answers. A real site keeps quotes in its database; here the reference is one.
     reference = f"{fields['product']}-{read_value(fields['value'])}-{secrets.token_hex(4)}"
@@ -96,7 +110,7 @@ async def show_quote(request: Request) -> Response:
     if find_faults(product, value):
         raise HTTPException(404)
     quote = {"product": product, "value": int(value), "premium": estimate_premium(product, int(value))}
-    return templates.TemplateResponse(request, "quote_ready.html", {"quote": quote})
+    return show(request, "quote_ready.html", quote=quote)
 
 
 async def estimate_quote(request: Request) -> Response:
@@ -110,11 +124,11 @@ async def estimate_quote(request: Request) -> Response:
 async def show_branch(request: Request) -> Response:
     if (branch := BRANCHES.get(request.path_params["city"])) is None:
         raise HTTPException(404)
-    return templates.TemplateResponse(request, "branch.html", {"branch": branch})
+    return show(request, "branch.html", branch=branch)
 
 
 async def about(request: Request) -> Response:
-    return templates.TemplateResponse(request, "about.html")
+    return show(request, "about.html")
 
 
 async def health(request: Request) -> Response:
@@ -128,7 +142,7 @@ async def chat(websocket: WebSocket) -> None:
 
 
 async def not_found(request: Request, exc: Exception) -> Response:
-    return templates.TemplateResponse(request, "not_found.html", status_code=404)
+    return show(request, "not_found.html", 404)
 
 
 routes = [
@@ -143,6 +157,7 @@ routes = [
     Route("/api/quote-estimate", estimate_quote),
     Route("/health", health),
     WebSocketRoute("/ws/chat", chat),
+    *consent_routes(),
     Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
 ]
 app = Starlette(routes=routes, exception_handlers={404: not_found})

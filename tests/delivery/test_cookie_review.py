@@ -55,6 +55,7 @@ def arrived(name, count):
         ([stored("_ga_X1", passed=1, days=32)], [GA], ("longer_lived",)),
         ([stored("_ga_X1", passed=1, days=401)], [GA], ("longer_lived", "beyond_400_days")),
         ([stored("sid", passed=1, days=401)], [{"name": "sid", "category": "necessary"}], ("beyond_400_days",)),
+        ([stored("_ga_X1", passed=1, days=730)], [{**GA, "lifetime": 400}], ("beyond_400_days",)),  # which is cut
         # ours
         ([stored("__Host-centtrack", passed=1, days=999), arrived("__Host-centtrack", 5)], [], ("beyond_400_days",)),
     ],
@@ -73,7 +74,7 @@ def test_a_cookie_is_summed_up_by_its_name():
     rows = [stored("sid", "/a", "x.example", passed=2, days=1), stored("sid", removed=3), arrived("sid", 7)]
     [cookie] = review_cookies(rows, policy()).cookies
     assert (cookie.seen, cookie.blocked, cookie.arrived, cookie.longest_days) == (2, 3, 7, 1)
-    assert (cookie.domains, cookie.paths) == (("x.example",), ("/", "/a"))
+    assert (cookie.domains, cookie.paths, cookie.last_seen) == (("x.example",), ("/", "/a"), "2024-10-05")
 
 
 def test_what_visitors_may_have_made_up_is_only_counted():

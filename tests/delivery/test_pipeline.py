@@ -204,7 +204,7 @@ def test_names_that_visitors_make_up_do_not_fill_the_log(pipeline, caplog, tmp_p
     for number in range(200):
         one.refuse("undeclared", f'custom event "a": property "field{number}" is not declared')
     one.close()
-    assert sum("is not declared" in record.message for record in caplog.records) == 64
+    assert 60 < sum("is not declared" in record.message for record in caplog.records) <= 64
     assert read_counts(tmp_path / "journal.db").workers[0].dropped == {"undeclared": 200}
 
 

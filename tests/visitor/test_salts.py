@@ -8,6 +8,7 @@ import time
 import pytest
 
 from centtrack.errors import ConfigurationError
+from centtrack.locks import FileLock
 from centtrack.visitor import salts as module
 from centtrack.visitor.salt_file import purge_salts
 from centtrack.visitor.salts import KEPT_DAYS, SALT_BYTES, Salts, open_salts
@@ -139,6 +140,17 @@ def test_a_file_that_nobody_uses_any_more_is_purged(today, tmp_path):
     assert path.read_bytes() == b""
     purge_salts(tmp_path / "none", oldest=TODAY)
     assert not (tmp_path / "none").exists()
+
+
+def test_purging_leaves_no_lock_behind_where_it_fails(today, tmp_path):
+    path = tmp_path / "salts"
+    asked(path)
+    path.chmod(0o644)
+    with pytest.raises(ConfigurationError) as failed:  # which keeps the frame, and all that is in it
+        purge_salts(path, oldest=TODAY + 1)
+    lock = FileLock(tmp_path / "salts.lock")
+    assert lock.acquire(blocking=False), failed
+    lock.close()
 
 
 def test_destroyed_in_postgresql(today, postgresql_url):

@@ -118,13 +118,16 @@ def _print_review(review: CookieReview, path: Path, policy: PrivacyPolicy) -> No
 
 
 def _table(cookies: list[ReviewedCookie]) -> Table:
-    table = Table(Column("cookie", overflow="fold"), "category", "seen", "blocked", "expired", "arrived", "days", "")
+    name = Column("cookie", overflow="fold")
+    table = Table(name, "category", "seen", "blocked", "expired", "arrived", "days", "last seen", "")
     for one in cookies:
         remarks = ", ".join(_WORDS[remark] for remark in one.remarks)
         counts = (f"{count:,}" for count in (one.seen, one.blocked, one.expired, one.arrived))
         days = "session" if one.longest_days is None else f"{one.longest_days:,}"
         was_set = one.seen or one.blocked
-        table.add_row(_shown(one.name), one.category or "not declared", *counts, days if was_set else "", remarks)
+        table.add_row(
+            _shown(one.name), one.category or "not declared", *counts, days if was_set else "", one.last_seen, remarks
+        )
     return table
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
@@ -15,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from centtrack.asgi import RawHeaders
 from centtrack.consent.posts import JSON
 
-PERSONAL = {"Cache-Control": "no-store", "Vary": "Cookie"}
+PERSONAL: dict[str, str] = {"Cache-Control": "no-store", "Vary": "Cookie"}
 """For what depends on the visitor."""
 _SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 _CSP = "; ".join(
@@ -27,24 +29,24 @@ _CSP = "; ".join(
 )
 
 
-def page(html: str, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] = PERSONAL) -> Response:
+def page(html: str, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] = PERSONAL) -> Response:
     """A page of ours, or a piece of one."""
     return Response(html, status, {**_SAFE, "Content-Security-Policy": _CSP, **headers}, "text/html; charset=utf-8")
 
 
-def data(value: object, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] = PERSONAL) -> Response:
+def data(value: object, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] = PERSONAL) -> Response:
     """An answer for programs."""
     return Response(msgspec.json.encode(value), status, {**_SAFE, **headers}, JSON)
 
 
 def go_on(path: str) -> Response:
     """Sends the browser to a path of this site, which it gets with GET (RFC 9110, 15.4.4)."""
-    return Response(None, HTTPStatus.SEE_OTHER, {**_SAFE, **PERSONAL, "Location": path})
+    location = quote(path, safe="/?#%:@!$&'()*+,;=[]~")
+    return Response(None, HTTPStatus.SEE_OTHER, {**_SAFE, **PERSONAL, "Location": location})
 
 
-def problem(request: Request, status: HTTPStatus, reason: str, headers: dict[str, str] | None = None) -> Response:
+def problem(request: Request, status: HTTPStatus, reason: str, headers: Mapping[str, str] = PERSONAL) -> Response:
     """Says what is wrong."""
-    headers = {**PERSONAL, **(headers or {})}
     if wants_json(request):
         return data({"error": reason}, status, headers)
     return PlainTextResponse(reason + "\n", status, {**_SAFE, **headers})

@@ -18,7 +18,12 @@ from centtrack.consent.ledger import Ledger
 from centtrack.consent.posts import JSON, Posted, media_type, read_body, read_posted, refuse_other_sites, safe_path
 from centtrack.consent.views import preference_page
 
-_NEED_LEDGER = "the choice can't be kept at the moment; refusing works"
+_NOT_KEPT = "the choice can't be kept at the moment; refusing works"
+_TOO_MANY = "too many choices came from this address; try again later; refusing works at once"
+_LIMITED = (
+    "many choices came from one address, so some were answered with 429; if it is a proxy's, name it in "
+    "trusted_proxies="
+)
 
 
 class _Handed:
@@ -89,7 +94,8 @@ async def _settle(handed: _Handed, desk: Desk, status: str) -> Response:
         if visit.tokens is None:
             return _not_kept(handed, "no_secret")
         if wait_s := desk.limit.take(visit.client):
-            return _too_many(handed, desk, wait_s)
+            desk.say_once(_LIMITED, logging.WARNING)
+            return _not_kept(handed, "not_saved", wait_s)
         if not await desk.call(visit, handed.keep):
             return _not_kept(handed, "not_saved")
     elif visit.tokens is not None and handed.call.notice.asked:  # else there is no choice that could be kept
@@ -114,21 +120,17 @@ def _taken(handed: _Handed, status: str) -> Response:
     return answers.with_cookies(response, [*lines, *gone])
 
 
-def _not_kept(handed: _Handed, status: str) -> Response:
-    """Nothing changes, and the visitor can read that, and refuse."""
+def _not_kept(handed: _Handed, said: str, wait_s: int = 0) -> Response:
+    """Nothing changes, and the visitor can read that, and refuse.
+
+    Args:
+        handed: what was handed in.
+        said: as `Notice.page` has it.
+        wait_s: seconds after which it would be taken, if there were too many.
+    """
     call = handed.call
+    status = HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.SERVICE_UNAVAILABLE
+    headers = answers.PERSONAL | ({"Retry-After": str(wait_s)} if wait_s else {})
     if answers.wants_json(call.request):
-        return answers.problem(call.request, HTTPStatus.SERVICE_UNAVAILABLE, _NEED_LEDGER)
-    html = preference_page(call, status, handed.language, handed.back or "")
-    return answers.page(html, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-def _too_many(handed: _Handed, desk: Desk, wait_s: int) -> Response:
-    desk.say_once(
-        "many choices came from one address, so some were answered with 429; if it is a proxy's, name it in "
-        "trusted_proxies=",
-        logging.WARNING,
-    )
-    reason = f"too many choices came from this address: try again in {wait_s} seconds; refusing works at once"
-    headers = {"Retry-After": str(wait_s)}
-    return answers.problem(handed.call.request, HTTPStatus.TOO_MANY_REQUESTS, reason, headers)
+        return answers.problem(call.request, status, _TOO_MANY if wait_s else _NOT_KEPT, headers)
+    return answers.page(preference_page(call, said, handed.language, handed.back or ""), status, headers)

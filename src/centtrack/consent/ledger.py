@@ -44,15 +44,20 @@ class Ledger:
         MissingExtraError: if SQLAlchemy or the driver isn't installed.
     """
 
+    _process: tuple[int, BoundedCalls, Database] | None = None
+    _inherited: tuple[int, BoundedCalls, Database] | None = None
+
     def __init__(self, url: str | Path, secrets: Sequence[bytes] = (), *, timeout_s: float = 3.0) -> None:
         self._where = _read_where(url)
         self._name = f"the ledger {_describe(self._where)}"
         self._seal = Seal(secrets)
         self._timeout_s = timeout_s
-        self._process: tuple[int, BoundedCalls, Database] | None = None
 
     def __repr__(self) -> str:
         return f"<Ledger {_describe(self._where)}>"
+
+    def __del__(self) -> None:
+        self.close()
 
     def append(self, record: ConsentRecord, shown: ShownText | None = None) -> None:
         """Keep a choice, at the end of the chain. When this returns, it is on the disk.
@@ -180,6 +185,7 @@ class Ledger:
         """What this process works with. After a fork the parent's is left alone: its locks and sockets are not ours."""
         process = self._process
         if process is None or process[0] != os.getpid():
+            self._inherited = process  # kept: if it were destroyed here, its sockets would be closed
             process = self._process = _open(self._where, self._timeout_s)
         return process[1:]
 

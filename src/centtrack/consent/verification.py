@@ -149,7 +149,7 @@ class ChainCheck:
             self._find(number, "restored", "was erased, but has a body again")
         self._erased += len(self.to_confirm) - len(set(unerased))
         if total != self._records:
-            self._find(None, "inserted", f"{total - self._records} records have no place: doubled or inserted.")
+            self._find(None, "inserted", f"Records without a place, doubled or inserted: {total - self._records}.")
         for missing in sorted(self.text_of.keys() - set(texts)):
             self._find(self.text_of[missing], "text", f"was shown a text that isn't kept as it was: {missing}")
         self._check_head(head)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import glob
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from centtrack.policy.policy import PrivacyPolicy
 
 Remark = Literal["unclassified", "outside", "longer_lived", "beyond_400_days"]
 FINDINGS: frozenset[Remark] = frozenset({"unclassified", "outside", "longer_lived"})
+_FIRST_DAY = dt.date(1970, 1, 1)
 _SLACK_DAYS = 1  # lifetimes are rounded up, and clocks differ
 
 
@@ -33,6 +35,7 @@ class ReviewedCookie:
         expired: times that a response made browsers forget it.
         arrived: requests that carried it.
         longest_days: the longest lifetime that it was set with; None if none outlived a session.
+        last_seen: the last day, UTC, as in 2026-11-22.
         remarks: what isn't as it should be: `unclassified`; `outside`: it arrives, but the gate never passed it;
             `longer_lived` than declared; `beyond_400_days`, which browsers cut.
     """
@@ -46,6 +49,7 @@ class ReviewedCookie:
     expired: int
     arrived: int
     longest_days: int | None
+    last_seen: str
     remarks: tuple[Remark, ...]
 
 
@@ -134,6 +138,7 @@ class _Finder:
             sum(row.expired for row in rows),
             sum(row.arrived for row in rows),
             max(lifetimes, default=None),
+            str(_FIRST_DAY + dt.timedelta(days=max(row.last_day for row in rows))),
             () if name in self._own else tuple(_remarks(rows, entries)),
         )
 
@@ -155,7 +160,7 @@ def _remarks(rows: Sequence[StoredCookie], entries: Sequence[Cookie | None]) -> 
 def _outlives(row: StoredCookie, entry: Cookie | None) -> bool:
     if entry is None or entry.lifetime is None or row.longest_days is None:
         return False
-    return entry.lifetime == 0 or row.longest_days > entry.lifetime + _SLACK_DAYS
+    return entry.lifetime == 0 or min(row.longest_days, MAX_COOKIE_DAYS) > entry.lifetime + _SLACK_DAYS
 
 
 def _propose(rows: Iterable[StoredCookie]) -> list[Cookie]:

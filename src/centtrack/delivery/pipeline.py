@@ -94,6 +94,7 @@ class Pipeline:
                 refresh=self.capture.refresh,
                 totals=self.capture.totals,
                 written=self._written,
+                inventory=self.capture.inventory,
                 on_commit=partial(_wake, deliverers),
                 bucket_s=self.bucket_s,
             )

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import apsw
-import msgspec
 
 from centtrack.consent.inventory import Inventory
+from centtrack.delivery.encoding import EventEncoder
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.journal_file import JournalGoneError
 from centtrack.delivery.records import Encoded
@@ -74,7 +74,6 @@ class Recorder:
         self._refresh = refresh
         self._totals = totals
         self._on_commit = on_commit
-        self._bucket_s = bucket_s
         self._inventory = inventory
         self._queue: list[Event | Work] = []
         self._flushes: list[threading.Event] = []
@@ -83,7 +82,7 @@ class Recorder:
         self._offered = 0
         self._dropped: Counter[str] = Counter()
         self._written: Counter[tuple[str, str]] = Counter(written or {})
-        self._encoder = msgspec.json.Encoder()
+        self._encoder = EventEncoder(bucket_s, self._refuse)
         self._closing = False
         self._has_ended = False
         self._trouble = ""
@@ -175,7 +174,7 @@ class Recorder:
             with self._lock:
                 items, self._queue = self._queue, []
                 self._has_ended = not items
-            encoded = self._encode(self._make(items))
+            encoded = self._encoder.encode(self._make(items))
             self._persist(journal, partial(self._append, journal, encoded), lost=encoded.total)
             if not items:
                 break
@@ -191,7 +190,7 @@ class Recorder:
             items, self._queue = self._queue, []
             flushes, self._flushes = self._flushes, []
         for start in range(0, len(items) or 1, _MAX_COMMIT):
-            encoded = self._encode(self._make(items[start : start + _MAX_COMMIT]))
+            encoded = self._encoder.encode(self._make(items[start : start + _MAX_COMMIT]))
             self._persist(journal, partial(self._append, journal, encoded), lost=encoded.total)
         self._on_commit()
         for done in flushes:
@@ -225,28 +224,6 @@ class Recorder:
     def _refuse(self, error: Exception) -> None:
         self._drop("capture_failed")
         logger.error("an event could not be made: %s", type(error).__name__)
-
-    def _encode(self, events: Sequence[Event]) -> Encoded:
-        """Encoded in one go; if one of them can't be, singly."""
-        if self._bucket_s is None:
-            try:
-                return Encoded(len(events), self._encoder.encode_lines(events).rstrip(b"\n"), [])
-            except Exception:  # noqa: BLE001 - whichever it is, it is found below
-                return self._encode_singly(events)
-        return self._encode_singly(events)
-
-    def _encode_singly(self, events: Sequence[Event]) -> Encoded:
-        encoded: list[tuple[str, bytes]] = []
-        for event in events:
-            try:
-                encoded.append((event.event_id, self._encoder.encode(event)))
-            except Exception as error:  # noqa: BLE001 - one bad event must not stop the others
-                self._refuse(error)
-        if self._bucket_s is None:
-            return Encoded(len(encoded), b"\n".join(data for _, data in encoded), [])
-        # Held until the bucket ends in which it is committed: an event of a long request must not come out alone.
-        release_at = (int(time.time()) // self._bucket_s + 1) * self._bucket_s
-        return Encoded(len(encoded), b"", [(release_at, event_id, data) for event_id, data in encoded])
 
     def _append(self, journal: Journal, encoded: Encoded) -> None:
         counts = self._new_counts(encoded.total)

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 
 from centtrack.delivery.paths import default_journal
 from centtrack.errors import CenttrackError
+from centtrack.signing import SECRET_VARIABLE
 
 WORKERS = 2
 _READY_WITHIN_S = 30.0
@@ -75,7 +77,8 @@ class DemoSite:
         ]  # fmt: skip
         log = self.folder / "server.log"
         with log.open("wb") as output:
-            environment = {**os.environ, "CENTTRACK_SINK": self.sink}
+            own = {"CENTTRACK_SINK": self.sink, SECRET_VARIABLE: token_hex(32)}
+            environment = {**os.environ, **own}
             server = subprocess.Popen(command, cwd=self.folder, stdout=output, stderr=output, env=environment)  # noqa: S603
             try:
                 url = f"http://127.0.0.1:{port}"

@@ -8,7 +8,7 @@
     marketing: ["ad_storage", "ad_user_data", "ad_personalization"],
     preferences: ["functionality_storage", "personalization_storage"],
   };
-  let banner, opener, before, watcher;
+  let banner, opener, before, watcher, busy;
 
   // Google Consent Mode v2: it reads `arguments` objects, not arrays.
   const layer = (window.dataLayer = window.dataLayer || []);
@@ -21,9 +21,13 @@
     gtag("consent", command, settings);
   }
 
-  async function learn() {
-    const answer = await fetch(base + "/state", { cache: "no-store", headers: { Accept: "application/json" } });
+  async function ask(path, options) {
+    const answer = await fetch(path, { cache: "no-store", headers: { Accept: "application/json" }, ...options });
     if (!answer.ok) throw new Error(answer.status);
+    return answer;
+  }
+
+  async function announce(answer) {
     const { states, source, asks } = await answer.json();
     tell("update", states);
     document.dispatchEvent(new CustomEvent("centtrack:consent", { detail: { states, source, asks } }));
@@ -51,8 +55,7 @@
       lang: document.documentElement.lang.slice(0, 2).toLowerCase(),
       back: location.pathname + location.search,
     });
-    const answer = await fetch(base + "/banner?" + asked, { cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.status);
+    const answer = await ask(base + "/banner?" + asked, { headers: { Accept: "text/html" } });
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
     await style();
     return parsed.querySelector("[data-centtrack-banner]");
@@ -79,6 +82,7 @@
   }
 
   function close() {
+    if (!banner) return;
     const held = banner.contains(document.activeElement);
     const back = [before, opener].find((element) => element && element.isConnected);
     watcher.disconnect();
@@ -92,39 +96,38 @@
     event.preventDefault();
     const form = event.target;
     const status = banner.querySelector("[role=status]");
-    if (banner.ariaBusy === "true") return;
-    banner.ariaBusy = "true";
+    if (busy) return;
+    busy = true;
     status.textContent = "";
     const fields = new URLSearchParams(new FormData(form));
+    fields.delete("back"); // the page stays
     if (event.submitter) fields.set(event.submitter.name, event.submitter.value);
     try {
-      // Where the answer leads to is of no interest, only that it isn't an error.
-      const answer = await fetch(form.action, { method: "POST", body: fields, redirect: "manual" });
-      if (!answer.ok && answer.type !== "opaqueredirect") throw new Error(answer.status);
+      const answer = await ask(form.action, { method: "POST", body: fields });
+      close();
+      await announce(answer);
     } catch {
-      banner.ariaBusy = "false";
       status.textContent = status.dataset.error;
-      return;
     }
-    close();
-    await learn().catch(() => {});
+    busy = false;
   }
 
-  function open() {
-    opener = document.activeElement;
+  function open(element) {
+    opener = element || document.activeElement;
     return show().then(() => {
       banner.tabIndex = -1;
       banner.focus();
     }).catch(() => location.assign(base));
   }
 
-  window.centtrack = { open };
+  window.centtrack = { open: () => open() };
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-centtrack-open]")) return;
+    const element = event.target.closest("[data-centtrack-open]");
+    if (!element) return;
     event.preventDefault();
-    open();
+    open(element);
   });
 
   tell("default", {});
-  learn().then((asks) => asks && show()).catch(() => {});
+  ask(base + "/state").then(announce).then((asks) => asks && show()).catch(() => {});
 })();
