@@ -39,6 +39,13 @@ except centtrack.errors.MissingExtraError as error:
     assert "pip install 'centtrack[delta]'" in str(error), error
 else:
     raise AssertionError("delta: works without deltalake")
+import centtrack.consent
+try:
+    centtrack.consent.consent_routes
+except centtrack.errors.MissingExtraError as error:
+    assert "pip install 'centtrack[consent]'" in str(error), error
+else:
+    raise AssertionError("the routes work without Starlette")
 """
 
 
@@ -89,5 +96,7 @@ def test_command_line_says_what_to_install(bare):
 def test_the_package_carries_its_types_data_and_example(bare):
     package = next(bare.parent.glob("lib/python*/site-packages/centtrack"))
     wanted = ["py.typed", "geo/data/cities.tsv.gz", "capture/data/sources.json", "policy/profiles/cent.toml",
-              "policy/texts/kk.toml", "demo/places.mmdb", "demo/insurance/app.py"]  # fmt: skip
+              "policy/texts/kk.toml", "demo/places.mmdb", "demo/insurance/app.py", "consent/texts/kk.toml",
+              "consent/templates/page.html", "consent/static/banner.js", "policy/template.txt",
+              "policy/data/known_cookies.toml"]  # fmt: skip
     assert [name for name in wanted if not (package / name).is_file()] == []

@@ -1,4 +1,8 @@
-"""Cookies of other banners. Values of klaro, vanilla-cookieconsent, c15t and django-cookie-consent were made by them."""
+"""Cookies of other banners.
+
+Values of klaro, vanilla-cookieconsent and c15t were made by their own code; that of django-cookie-consent after its source,
+those of OneTrust and Cookiebot after what is known of them.
+"""
 
 # ruff: noqa: E501 - a cookie's value stays on a line
 

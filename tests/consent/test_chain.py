@@ -21,7 +21,10 @@ def test_the_arithmetic_stays_as_it_is():
         "d003f7e126249b7bf15368cd30b7aca4ae63dbc8698bf7a6845d8535137a84f3"
     )
     assert link_of(1, FIRST, bytes(32)).hex() == "8f67292307f7f4f321a604181a9a5166e02ea4b3abc63d458006941b49ef1dc5"
-    assert Seal([SECRET]).make_head(1, bytes(32), TIME).mac == "4c2969febe95a92edcb38948d8f1678dd06151b1da4ce2fc9ea432ba83688388"
+    assert (
+        Seal([SECRET]).make_head(1, bytes(32), TIME).mac
+        == "4c2969febe95a92edcb38948d8f1678dd06151b1da4ce2fc9ea432ba83688388"
+    )
 
 
 @given(st.integers(1, 2**63 - 1), st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))

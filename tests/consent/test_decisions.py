@@ -80,6 +80,31 @@ def test_a_withdrawal_carries_the_receipt_that_it_withdraws():
     assert (record.kind, record.receipt, record.replaces) == ("withdrawal", OLD, None)
 
 
+@pytest.mark.parametrize(
+    ("before", "granted", "given", "is_wider"),
+    [
+        (None, (), (), False),
+        (None, ("analytics",), (), True),
+        (None, ("analytics",), ("analytics",), True),  # implied, or by another banner: nobody has proof of it
+        (chosen(OLD, analytics="granted"), ("analytics",), ("analytics",), False),
+        (chosen(OLD, analytics="granted", marketing="granted"), ("analytics",), ("analytics", "marketing"), False),
+        (chosen(OLD, analytics="granted"), ("analytics", "marketing"), ("analytics",), True),
+        (chosen(OLD, analytics="granted"), ("analytics",), (), True),  # it had expired
+        (chosen(None, analytics="granted"), ("analytics",), ("analytics",), True),
+        (chosen(OLD, analytics="withdrawn"), ("analytics",), ("analytics",), True),
+        (chosen(OLD, analytics="granted"), (), ("analytics",), False),
+    ],
+)
+def test_what_needs_new_proof(before, granted, given, is_wider):
+    decision = decided(before, granted, given)
+    assert decision.is_wider is is_wider
+    if granted and not is_wider:
+        assert (decision.unproved.receipt, decision.unproved.day) == (OLD, DAY - 5)
+        assert decision.unproved.decisions == decision.choice.decisions
+    elif not granted:
+        assert decision.unproved == decision.choice
+
+
 def test_the_record():
     record = recorded(decided(granted=["analytics"]), asked=("analytics",))
     assert record.policy_version == "7"

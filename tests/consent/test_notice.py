@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -14,7 +15,7 @@ from centtrack.consent.notice import LANGUAGES, Notice, asked_categories
 from centtrack.consent.plain_text import plain_text
 from centtrack.consent.state import NO_CHOICE, Consent, ConsentReader, State
 from centtrack.consent.token import ConsentTokens
-from centtrack.errors import ConfigurationError
+from centtrack.errors import ConfigurationError, MissingExtraError
 from centtrack.policy import PrivacyPolicy
 from centtrack.policy.model import LEVELS
 
@@ -295,6 +296,7 @@ def test_what_happened_is_said(status):
     assert Tags(html).of("p", role="status")
     assert texts_in("ru")["status"][status] in html
     assert 'role="status"' not in page_of(notice_of())
+    assert ("Ваш выбор хранится" in html) is (status != "no_secret")
 
 
 def test_implied_consent_is_said_and_is_what_the_reader_allows():
@@ -411,6 +413,18 @@ def test_what_was_shown_is_kept_in_words():
     kinds = {notice.shown(kind, language).hash for kind in ("page", "banner") for language in LANGUAGES}
     assert len(kinds) == 6
     assert notice_of(POLICY.replace("Counts visits", "Counts")).shown("page", "en").hash not in kinds
+
+
+@given(st.text())
+def test_any_text_of_a_policy_is_shown_as_it_is(text):
+    policy = PrivacyPolicy.parse("").changed(purposes={"analytics": text})
+    assert " ".join(text.split()) in Notice(policy).shown("page", "ru").text
+
+
+def test_without_jinja2_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError, match=r"centtrack\[consent\]"):
+        notice_of()
 
 
 def test_words_without_markup():

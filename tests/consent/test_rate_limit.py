@@ -25,13 +25,13 @@ def taken(limit, address, times):
 
 def test_a_burst_then_one_every_six_seconds(clock):
     limit = WriteLimit(clock=clock)
-    assert taken(limit, "203.0.113.7", 50) == 20
+    assert taken(limit, "203.0.113.7", 99) == 60
     clock.now += 5.9
     assert taken(limit, "203.0.113.7", 50) == 0
     clock.now += 0.2
     assert taken(limit, "203.0.113.7", 50) == 1
     clock.now += 3_600
-    assert taken(limit, "203.0.113.7", 50) == 20
+    assert taken(limit, "203.0.113.7", 99) == 60
 
 
 def test_says_how_long_to_wait(clock):

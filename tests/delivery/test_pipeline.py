@@ -12,6 +12,7 @@ import pytest
 from centtrack import PrivacyPolicy
 from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
+from centtrack.consent.token import Choice, ConsentTokens
 from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.pipeline import Pipeline
@@ -164,6 +165,28 @@ def test_a_third_party_gets_nothing_without_consent(pipeline, tmp_path, caplog):
     [said] = [one.getMessage() for one in caplog.records if "[[sinks]]" in one.getMessage()]
     assert '"delta:./somewhere"' in said
     assert "named memory:" in said
+
+
+@pytest.mark.parametrize(
+    ("decisions", "headers", "withheld"),
+    [
+        ({"analytics": "granted"}, [], {}),
+        ({"analytics": "refused", "marketing": "granted"}, [], {"consent": 1}),
+        ({"analytics": "granted"}, [(b"sec-gpc", b"1")], {"signal": 1}),
+    ],
+)
+def test_a_third_party_gets_what_visitors_consented_to(tmp_path, decisions, headers, withheld):
+    policy = PrivacyPolicy.parse(THIRD + '[limits.default]\ntime = "second"')
+    sink, secrets = MemorySink(), [b"s" * 32]
+    one = Pipeline(Capture(policy, None, secrets), [sink], tmp_path / "journal.db")
+    tokens = ConsentTokens(secrets)
+    token = tokens.sign(Choice(decisions, policy.consent_hash, int(time.time() // 86_400), "ab" * 16))
+    cookie = (b"cookie", b"__Host-centtrack=" + token)
+    one.observe(Observation("http", None, [(b"host", b"shop.example"), cookie, *headers], time.time(), method="GET"))
+    assert one.flush(30)
+    one.close()
+    [counts] = read_counts(tmp_path / "journal.db").sinks
+    assert (len(sink.events), counts.withheld, counts.closes) == (1 - sum(withheld.values()), withheld, True)
 
 
 def test_old_salts_go_in_the_background(pipeline, tmp_path):

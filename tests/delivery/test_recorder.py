@@ -330,6 +330,38 @@ pipeline.close()
 """
 
 
+FORK_WITH_COOKIES = """
+import os, sys, warnings
+from pathlib import Path
+from centtrack import PrivacyPolicy
+from centtrack.capture.capture import Capture
+from centtrack.delivery.pipeline import Pipeline
+from centtrack.sinks import open_sink
+
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 says that this process has threads
+folder = Path(sys.argv[1])
+pipeline = Pipeline(Capture(PrivacyPolicy.profile("cent")), [open_sink(f"jsonl:{folder}/events.jsonl")],
+                    folder / "journal.db")
+pipeline.start()
+assert pipeline.flush(20)
+pipeline.capture.inventory.set(b"parent=1", "/", passed=True)  # seen, and not written down yet
+if (child := os.fork()) == 0:
+    try:
+        pipeline.start()
+        pipeline.capture.inventory.set(b"child=1", "/", passed=True)
+        pipeline.close()
+    finally:
+        os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+pipeline.close()
+"""
+
+
+def test_a_forked_child_does_not_count_its_parents_cookies(tmp_path):
+    run_python(FORK_WITH_COOKIES, tmp_path)
+    assert {row.name: row.passed for row in read_cookies(tmp_path / "journal.db")} == {"parent": 1, "child": 1}
+
+
 def test_a_forked_child_records_too(tmp_path):
     """Nothing hangs, and what the parent had queued is delivered once."""
     run_python(FORK, tmp_path)

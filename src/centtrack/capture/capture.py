@@ -147,7 +147,7 @@ class Capture:
 
     def _take_stock(self, seen: Observation) -> None:
         """Note which cookies came, and which the app set."""
-        if cookies := read_headers(seen.headers).get(b"cookie"):
+        if cookies := self._read(seen.headers).get(b"cookie"):
             self.inventory.arrive(cookies)
         for line, passed in seen.set_cookies:
             self.inventory.set(line, seen.path, passed=passed)
@@ -168,11 +168,15 @@ class Capture:
 
     def consent_of(self, headers: RawHeaders) -> Consent:
         """What the visitor of a request with these headers allows."""
-        try:
-            read = read_headers(headers)
-        except _WRONG_TYPES:
-            read = read_headers(coerced_headers(headers))
+        read = self._read(headers)
         return self._consent(read, read_signals(read))
+
+    @staticmethod
+    def _read(headers: RawHeaders) -> Headers:
+        try:
+            return read_headers(headers)
+        except _WRONG_TYPES:
+            return read_headers(coerced_headers(headers))
 
     def _consent(self, headers: Headers, signals: Signals) -> Consent:
         cookies, host = headers.get(b"cookie", b""), headers.get(b"host", b"")

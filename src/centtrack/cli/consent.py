@@ -96,7 +96,7 @@ def erase(
     if not count:
         console.print("Nothing is kept under this receipt.")
         raise typer.Exit(FINDING)
-    console.print(f"{count:,} {'record was' if count == 1 else 'records were'} erased. Backups are for you to clean.")
+    console.print(f"Erased: {_many(count, 'record')}. Backups and exports are yours to clean.")
 
 
 @app.command("stats")
@@ -139,17 +139,19 @@ def _print_verification(verification: Verification, exported: Head | None) -> No
         console.print(f"{finding.words} [{finding.what}]", style="red", markup=False, soft_wrap=True)
     more = verification.found - len(verification.findings)
     if more:
-        console.print(f"… and {more:,} findings more.", style="red")
-    count, erased = f"{verification.records:,} records", f"{verification.erased:,} of them erased"
-    if not verification.stands:
-        console.print(f"[red]The ledger doesn't stand.[/red] {count}, {erased}; {verification.found:,} findings.")
-        return
-    against = f"; the exported head of record {exported.number:,} lies on it" if exported else ""
-    console.print(f"[green]The chain stands{against}.[/green] {count}, {erased}.")
+        console.print(f"… and {more:,} more.", style="red")
+    count, erased = _many(verification.records, "record"), f"{verification.erased:,} of them erased"
+    if verification.stands:
+        against = f"; the exported head of record {exported.number:,} lies on it" if exported else ""
+        console.print(f"[green]The chain stands{against}.[/green] {count}, {erased}.")
+    else:
+        found = _many(verification.found, "finding")
+        console.print(f"[red]The ledger doesn't stand.[/red] {count}, {erased}; {found}.")
     if not verification.is_keyed:
         console.print(
             f"${SECRET_VARIABLE} isn't set: who signed the head wasn't checked. A chain that was rewritten as a whole "
-            "is found with the secret, or with --head."
+            "is found with the secret, or with --head.",
+            soft_wrap=True,
         )
 
 
@@ -181,9 +183,8 @@ def _write_csv(ledger: Ledger, file: TextIO) -> None:
 
 
 def _print_stats(counted: LedgerStats) -> None:
-    console.print(
-        f"{counted.decisions:,} decisions, {counted.withdrawals:,} withdrawals, {counted.erased:,} records erased"
-    )
+    totals = (_many(counted.decisions, "decision"), _many(counted.withdrawals, "withdrawal"))
+    console.print(f"{', '.join(totals)}, {_many(counted.erased, 'record')} erased")
     if not counted.decisions:
         return
     table = Table("category", "given", "refused", "accepted", "", title="Decisions", title_justify="left")
@@ -200,4 +201,15 @@ def _as_data(counted: LedgerStats) -> dict[str, object]:
     answers = {
         category: {**asdict(one), "acceptance": round(one.acceptance, 4)} for category, one in counted.answers.items()
     }
-    return {**asdict(counted), "answers": answers}
+    return {
+        "decisions": counted.decisions,
+        "withdrawals": counted.withdrawals,
+        "erasures": counted.erasures,
+        "erased": counted.erased,
+        "answers": answers,
+        "by": counted.by,
+    }
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'s' * (count != 1)}"

@@ -22,10 +22,12 @@ class Decision(NamedTuple):
     Attributes:
         choice: for the cookie. Only where something is granted it has a receipt.
         before: what it takes the place of; None if nothing was chosen.
+        is_wider: whether it grants what wasn't granted, and proved, before.
     """
 
     choice: Choice
     before: Choice | None
+    is_wider: bool
 
     @property
     def grants(self) -> bool:
@@ -36,6 +38,13 @@ class Decision(NamedTuple):
     def withdraws(self) -> bool:
         """Whether it takes back what was given, and gives nothing."""
         return not self.grants and "withdrawn" in self.choice.decisions.values()
+
+    @property
+    def unproved(self) -> Choice:
+        """The choice if the ledger couldn't keep it. What is still granted has the proof, and the day, of before."""
+        if self.before is None or not self.grants:
+            return self.choice
+        return self.choice._replace(receipt=self.before.receipt, day=self.before.day)
 
     @property
     def refused(self) -> frozenset[str]:
@@ -60,14 +69,17 @@ def decide(
         policy_hash: `PrivacyPolicy.consent_hash`.
         moment: now, UTC.
     """
-    had = {*given, *(name for name, decision in (before.decisions if before else {}).items() if decision != "refused")}
+    earlier = before.decisions if before else {}
+    had = {*given, *(name for name, decision in earlier.items() if decision != "refused")}
     decisions = {
         category: "granted" if category in granted else "withdrawn" if category in had else "refused"
         for category in CATEGORIES
         if category != NECESSARY
     }
     receipt = new_id() if "granted" in decisions.values() else None
-    return Decision(Choice(decisions, policy_hash, (moment.date() - _EPOCH).days, receipt), before)
+    proved = {name for name in given if earlier.get(name) == "granted"} if before and before.receipt else set()
+    choice = Choice(decisions, policy_hash, (moment.date() - _EPOCH).days, receipt)
+    return Decision(choice, before, is_wider=not proved.issuperset(granted))
 
 
 def make_record(

@@ -1,4 +1,8 @@
-"""Takes what visitors choose. Granting needs the ledger and a secret; refusing and withdrawing work whatever fails."""
+"""Takes what visitors choose.
+
+Granting needs the ledger and a secret. Refusing and withdrawing work whatever fails, also if something else stays
+granted.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,14 @@ from centtrack.consent.decisions import Method, decide, make_record
 from centtrack.consent.desk import Desk, gate_for
 from centtrack.consent.ledger import Ledger
 from centtrack.consent.posts import JSON, Posted, media_type, read_body, read_posted, refuse_other_sites, safe_path
+from centtrack.consent.token import Choice
 from centtrack.consent.views import preference_page
 
 _NOT_KEPT = "the choice can't be kept at the moment; refusing works"
 _TOO_MANY = "too many choices came from this address; try again later; refusing works at once"
 _LIMITED = (
-    "many choices came from one address, so some were answered with 429; if it is a proxy's, name it in "
-    "trusted_proxies="
+    "more choices came from one address than the ledger takes (grants are answered with 429, the rest isn't proved); "
+    "if it is a proxy's, name it in trusted_proxies="
 )
 
 
@@ -89,27 +94,26 @@ async def _read(call: Call) -> tuple[Posted, str]:
 
 
 async def _settle(handed: _Handed, desk: Desk, status: str) -> Response:
-    visit = handed.call.visit
-    if handed.decision.grants:
-        if visit.tokens is None:
-            return _not_kept(handed, "no_secret")
-        if wait_s := desk.limit.take(visit.client):
-            desk.say_once(_LIMITED, logging.WARNING)
-            return _not_kept(handed, "not_saved", wait_s)
-        if not await desk.call(visit, handed.keep):
-            return _not_kept(handed, "not_saved")
-    elif visit.tokens is not None and handed.call.notice.asked:  # else there is no choice that could be kept
-        if desk.limit.take(visit.client):
-            visit.note("ledger_limited")
-        else:
-            await desk.call(visit, handed.keep)
-    return _taken(handed, status)
+    visit, decision = handed.call.visit, handed.decision
+    if visit.tokens is None:  # nothing can be remembered
+        return _not_kept(handed, "no_secret") if decision.grants else _taken(handed, decision.choice, status)
+    wait_s = desk.limit.take(visit.client)
+    is_kept = not wait_s and bool(handed.call.notice.asked) and await desk.call(visit, handed.keep)
+    if is_kept:
+        return _taken(handed, decision.choice, status)
+    if wait_s:
+        desk.say_once(_LIMITED, logging.WARNING)
+    if decision.is_wider:
+        return _not_kept(handed, "not_saved", wait_s)
+    if wait_s:
+        visit.note("ledger_limited")
+    return _taken(handed, decision.unproved, status)
 
 
-def _taken(handed: _Handed, status: str) -> Response:
+def _taken(handed: _Handed, choice: Choice, status: str) -> Response:
     """The choice counts from now on: the cookie says so, and cookies that it doesn't grant go."""
     call = handed.call
-    lines = call.cookie_lines(handed.decision.choice)
+    lines = call.cookie_lines(choice)
     gone = gate_for(call.policy).expire(
         handed.decision.refused, cookies=call.cookies, host=call.host, scheme=call.scheme
     )

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from centtrack.consent.bounded import BoundedCalls, OverdueError
 from centtrack.consent.chain import Head, Row, Seal
+from centtrack.consent.ledger_place import describe_place, read_place
 from centtrack.consent.records import ConsentRecord, Record, ShownText, read_record, write_record
 from centtrack.consent.verification import ChainCheck, Verification
-from centtrack.errors import CenttrackError, ConfigurationError, LedgerError, MissingExtraError
+from centtrack.errors import CenttrackError, ConfigurationError, LedgerError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 FILE_NAME = "consent.db"
 LEDGER_VARIABLE = "CENTTRACK_LEDGER"
 _ROWS = 500  # read at a time
-_SCHEMES = {"sqlite", "postgresql", "postgres", "postgresql+psycopg"}
 
 T = TypeVar("T")
 
@@ -48,13 +48,13 @@ class Ledger:
     _inherited: tuple[int, BoundedCalls, Database] | None = None
 
     def __init__(self, url: str | Path, secrets: Sequence[bytes] = (), *, timeout_s: float = 3.0) -> None:
-        self._where = _read_where(url)
-        self._name = f"the ledger {_describe(self._where)}"
+        self._where = read_place(url)
+        self._name = f"the ledger {describe_place(self._where)}"
         self._seal = Seal(secrets)
         self._timeout_s = timeout_s
 
     def __repr__(self) -> str:
-        return f"<Ledger {_describe(self._where)}>"
+        return f"<Ledger {describe_place(self._where)}>"
 
     def __del__(self) -> None:
         self.close()
@@ -204,39 +204,6 @@ def open_ledger(where: str | Path | None, *, folder: Path, secrets: Sequence[byt
     return Ledger(where or os.environ.get(LEDGER_VARIABLE) or folder / FILE_NAME, secrets)
 
 
-def _read_where(where: str | Path) -> Path | URL:
-    if not str(where):
-        raise ConfigurationError("ledger: name a file, or postgresql://…")
-    try:
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
-    except ImportError:
-        raise MissingExtraError("The consent ledger", "consent") from None
-    scheme, separator, _ = str(where).partition("://")
-    if isinstance(where, Path) or not separator:
-        return Path(where).expanduser()
-    if scheme not in _SCHEMES:
-        raise ConfigurationError(f"ledger: {scheme}:// isn't known; allowed are a file, sqlite:///…, postgresql://…")
-    try:
-        url = make_url(where)
-    except (ArgumentError, ValueError):  # its words may tell the password
-        raise ConfigurationError(f"ledger: that is no URL; one is {scheme}://host/database") from None
-    if scheme == "sqlite":
-        if not url.database or url.database == ":memory:":
-            raise ConfigurationError("ledger: name a file, as in sqlite:////var/lib/shop/consent.db")
-        return Path(url.database)
-    try:
-        import psycopg  # noqa: F401 - asked for now, so that a missing one is said at start
-    except ImportError:
-        raise MissingExtraError("A consent ledger in PostgreSQL", "postgresql") from None
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _describe(where: Path | URL) -> str:
-    """A name without user and password."""
-    return str(where) if isinstance(where, Path) else f"in PostgreSQL at {where.host or 'this host'}"
-
-
 def _open(where: Path | URL, timeout_s: float) -> tuple[int, BoundedCalls, Database]:
     from centtrack.consent.ledger_databases import AT_ONCE, PostgresDatabase, SqliteDatabase
 
@@ -271,6 +238,10 @@ def _check_next(connection: Connection, check: ChainCheck) -> Verification | Non
     return check.finish(
         head,
         total=tables.count_rows(connection),
-        texts=[text_hash for text_hash, shown in tables.load_texts(connection) if shown.hash == text_hash],
+        texts=[text_hash for text_hash, shown in tables.load_texts(connection) if _has_hash(shown, text_hash)],
         unerased=tables.with_body(connection, sorted(check.to_confirm)[:_ROWS]),
     )
+
+
+def _has_hash(shown: ShownText, text_hash: str) -> bool:
+    return isinstance(shown.text, str) and shown.hash == text_hash

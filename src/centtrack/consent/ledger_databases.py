@@ -75,9 +75,10 @@ class SqliteDatabase:
             self._threads.release()
 
     def close(self) -> None:
-        """See `Database`."""
-        self._engine.dispose()
-        self._lock.close()
+        """See `Database`. A transaction that is at work, or hangs, keeps the lock."""
+        if self._threads.acquire(blocking=False):
+            self._lock.close()
+            self._threads.release()
 
     def _check_file(self, *, may_create: bool) -> None:
         if may_create:

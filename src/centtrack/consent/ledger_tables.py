@@ -15,12 +15,12 @@ VERSION = 1
 _CREATION_LOCK = 0x63656E7474636C67  # "centtclg"; given back with the transaction
 
 _metadata = sa.MetaData()
+_Raw = sa.types.NullType()
 _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def _table(name: str, *columns: sa.Column[object] | sa.CheckConstraint) -> sa.Table:
-    # Strict: SQLite would keep a text where a number belongs, and then it couldn't be read.
-    return sa.Table(f"centtrack_consent_{name}", _metadata, *columns, sqlite_strict=True)
+    return sa.Table(f"centtrack_consent_{name}", _metadata, *columns)
 
 
 _meta = _table("meta", sa.Column("version", sa.Integer, primary_key=True))
@@ -50,7 +50,7 @@ _text = _table(
     sa.Column("text", sa.Text, nullable=False),
 )
 _EXISTS = {
-    "sqlite": sa.text("select 1 from sqlite_schema where name = 'centtrack_consent_meta'"),
+    "sqlite": sa.text("select 1 from sqlite_master where name = 'centtrack_consent_meta'"),
     # By a query of the catalogue: `to_regclass` could remember that there was none, while another made it.
     "postgresql": sa.text(
         "select 1 from pg_catalog.pg_class where relname = 'centtrack_consent_meta' and pg_table_is_visible(oid)"
@@ -69,7 +69,7 @@ def prepare(connection: sa.Connection, *, may_create: bool) -> None:
             raise LedgerError("there is no ledger yet: no choice was recorded")
         _create(connection)
     version = connection.scalar(sa.select(_meta.c.version))
-    if version is None or version > VERSION:
+    if version != VERSION:
         raise LedgerError(f"its tables have version {version}, this centtrack knows {VERSION}: update centtrack")
 
 
@@ -171,9 +171,14 @@ def erase(connection: sa.Connection, receipt: str, seal: Seal) -> int:
 
 
 def load_rows(connection: sa.Connection, *, after: int, at_most: int) -> list[Row]:
-    """The next rows, in order."""
-    query = sa.select(_entry).where(_entry.c.number > after).order_by(_entry.c.number).limit(at_most)
-    return [Row(*row) for row in connection.execute(query)]
+    """The next rows, in order, with what they hold, whatever its type: SQLite keeps a text where bytes belong."""
+    query = (
+        sa.select(*(sa.type_coerce(column, _Raw) for column in _entry.c))
+        .where(_entry.c.number > after)
+        .order_by(_entry.c.number)
+        .limit(at_most)
+    )
+    return [Row._make(row) for row in connection.execute(query)]
 
 
 def load_bodies(connection: sa.Connection, receipt: str) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 from centtrack.consent.languages import (
     LANGUAGES,
@@ -13,7 +11,6 @@ from centtrack.consent.languages import (
     choose_language,
     pick_words,
     say_count,
-    say_date,
     say_lifetime,
     texts_in,
 )
@@ -21,13 +18,11 @@ from centtrack.consent.plain_text import plain_text
 from centtrack.consent.posts import safe_path
 from centtrack.consent.records import ShownText
 from centtrack.consent.registry import own_cookies
+from centtrack.consent.rendering import open_templates
 from centtrack.consent.state import CATEGORIES, NECESSARY, NO_CHOICE, Consent, State
-from centtrack.errors import ConfigurationError, MissingExtraError
+from centtrack.errors import ConfigurationError
 from centtrack.policy.model import UNCLASSIFIED, Cookie
 from centtrack.policy.policy import PrivacyPolicy
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 __all__ = ["LANGUAGES", "Notice", "asked_categories", "choose_language"]
 
@@ -47,7 +42,7 @@ class _Category(NamedTuple):
     name: str
     purpose: Words
     cookies: tuple[_CookieRow, ...]
-    count: str
+    counted: str
     is_ticked: bool = False
     is_locked: bool = False
     state: str | None = None
@@ -86,7 +81,7 @@ class Notice:
         self._implied = tuple(name for name in self.asked if name in implied)
         self._policy = policy
         self._cookies = _all_cookies(policy)
-        self._pages = _open_templates(templates)
+        self._pages = open_templates(templates)
         self._shown: dict[tuple[str, str], ShownText] = {}
         if templates is not None:
             self._try(templates)
@@ -238,43 +233,3 @@ def _row(cookie: Cookie, language: str) -> _CookieRow:
         cookie.domain or texts["this_site"],
         say_lifetime(cookie.lifetime, language),
     )
-
-
-def _open_templates(folder: Path | None) -> Environment:
-    try:
-        from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
-    except ImportError:
-        raise MissingExtraError("the consent page", "consent") from None
-    if folder is not None and not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder; templates= takes the folder of your own templates")
-    ours = PackageLoader("centtrack.consent")
-    pages = Environment(
-        loader=ChoiceLoader([FileSystemLoader(folder), ours]) if folder else ours,
-        autoescape=True,
-        undefined=StrictUndefined,
-        auto_reload=False,  # what the ledger keeps is what the page says
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters |= {"date": say_date, "lasts": say_lifetime, "words": pick_words}
-    pages.filters |= {"fill": _fill, "names": _names, "web_link": _web_link}
-    pages.globals |= {"languages": {name: texts_in(name)["language_name"] for name in LANGUAGES}}
-    return pages
-
-
-def _fill(text: str, **values: str) -> str:
-    return text.format(**values)
-
-
-def _names(categories: Iterable[str], language: str) -> str:
-    """Categories as they stand in a sentence."""
-    return ", ".join(texts_in(language)["category"][name].lower() for name in categories)
-
-
-def _web_link(text: str | None) -> str | None:
-    """The address if it is one that may be linked: http or https, nothing else."""
-    try:
-        parts = urlsplit(text or "")
-    except ValueError:
-        return None
-    return text if text and parts.scheme in {"http", "https"} and parts.hostname else None

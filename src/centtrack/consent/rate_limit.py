@@ -25,7 +25,7 @@ class WriteLimit:
     def __init__(
         self,
         *,
-        burst: int = 20,
+        burst: int = 60,
         refill_s: float = 6.0,
         max_addresses: int = 4_096,
         clock: Callable[[], float] = time.monotonic,

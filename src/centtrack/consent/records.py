@@ -170,5 +170,5 @@ def read_record(body: str) -> Record:
         if header.kind not in _decoders:
             raise LedgerError("a record is of no kind that this centtrack knows")
         return _decoders[header.kind].decode(body)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, TypeError) as error:
         raise LedgerError(f"a record can't be read: {error}") from None

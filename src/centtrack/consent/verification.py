@@ -14,6 +14,9 @@ from centtrack.errors import LedgerError
 MAX_FINDINGS = 100
 """More are counted, not told: a ledger that was replaced as a whole would fill the memory."""
 
+_TEXT, _BYTES = (str, type(None)), (bytes, type(None))
+_TYPES: tuple[type | tuple[type, ...], ...] = (int, _TEXT, _TEXT, _TEXT, _BYTES, bytes, bytes, bytes)  # of the columns
+
 What = Literal[
     "altered", "columns", "unreadable", "order", "removed", "inserted", "missing", "restored", "text", "head", "mac",
     "exported_head",
@@ -83,6 +86,11 @@ class ChainCheck:
 
     def add(self, row: Row) -> None:
         """Check the next row."""
+        self._records += 1
+        if not all(isinstance(value, kind) for value, kind in zip(row, _TYPES, strict=True)):
+            self._find(row.number, "altered", "holds a value of another type")
+            self.last = row.number
+            return
         self._check_place(row)
         if row.body is None:
             self._missing.add(row.number)
@@ -93,7 +101,6 @@ class ChainCheck:
         else:
             self._check_body(row, row.body)
         self.last, self._link = row.number, row.link
-        self._records += 1
 
     def _check_place(self, row: Row) -> None:
         if row.number != self.last + 1:

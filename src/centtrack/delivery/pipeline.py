@@ -79,7 +79,8 @@ class Pipeline:
         """Start the threads of this process, if they don't run yet."""
         if self._owner not in {None, os.getpid()}:
             self._lock = threading.Lock()  # the parent's may have been held when it forked
-            self._written = self.capture.totals()  # which the parent writes
+            self._written = self.capture.totals()  # which the parent writes, as it does what it saw of cookies
+            self.capture.inventory.drain()
         with self._lock:
             if self._recorder is not None and self._owner == os.getpid():
                 return self._recorder

@@ -13,8 +13,8 @@
   // Google Consent Mode v2: it reads `arguments` objects, not arrays.
   const layer = (window.dataLayer = window.dataLayer || []);
   function gtag() { layer.push(arguments); }
-  function tell(command, states) {
-    const settings = { security_storage: "granted" };
+  function tell(command, states, more) {
+    const settings = { security_storage: "granted", ...more };
     for (const category in signals) {
       for (const name of signals[category]) settings[name] = states[category] === "given" ? "granted" : "denied";
     }
@@ -128,6 +128,6 @@
     open(element);
   });
 
-  tell("default", {});
+  tell("default", {}, { wait_for_update: 500 }); // ms that tags wait for the server's answer
   ask(base + "/state").then(announce).then((asks) => asks && show()).catch(() => {});
 })();
