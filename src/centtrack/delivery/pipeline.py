@@ -132,8 +132,11 @@ class Pipeline:
     def _say_when(self) -> None:
         names = ", ".join(map(name_of, self.sinks))
         if not self.capture.secrets:
-            self.say_once("no secret is given, so consent can be neither read nor granted: set secret= of the "
-                        "middleware or $CENTTRACK_SECRET; `openssl rand -hex 32` makes one", logging.WARNING)  # fmt: skip
+            self.say_once(
+                "no secret is given, so consent can be neither read nor granted: set secret= of the middleware or "
+                "$CENTTRACK_SECRET; `openssl rand -hex 32` makes one",
+                logging.WARNING,
+            )
         if self.bucket_s is None:
             logger.info("recording to %s", names)
         else:
