@@ -12,6 +12,7 @@ import pytest
 from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
 from centtrack.policy import PROFILES, PrivacyPolicy
+from databases import postgresql_server, redis_server
 
 REQUIRES_SERVICES = os.environ.get("CENTTRACK_REQUIRE_SERVICES") == "1"
 
@@ -35,7 +36,7 @@ def _warm_engines() -> None:
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals go to the test's own folder, never to the home of who runs the tests."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for name in ("CENTTRACK_POLICY", "CENTTRACK_SINK", "CENTTRACK_DISABLED", "CENTTRACK_SECRET"):
+    for name in ("CENTTRACK_POLICY", "CENTTRACK_SINK", "CENTTRACK_DISABLED", "CENTTRACK_SECRET", "CENTTRACK_LEDGER"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -46,6 +47,20 @@ def test_data():
     if not folder:
         pytest.skip("CENTTRACK_TEST_DATA is not set: it names the folder of MaxMind's test databases")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis."""
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL."""
+    with postgresql_server() as url:
+        yield url
 
 
 CHROME = (

@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 
 from asgi import Recording
 from centtrack import PrivacyPolicy
-from centtrack.consent.ledger import open_ledger
-from centtrack.consent.records import ConsentRecord
-from centtrack.consent.routes import consent_routes
+from centtrack.consent.ledger.ledger import open_ledger
+from centtrack.consent.ledger.records import ConsentRecord
+from centtrack.consent.web.routes import consent_routes
 
 SECRET = b"s" * 32
 HOST = "shop.example"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from centtrack.consent.ledger import Ledger
-from centtrack.consent.records import ConsentRecord, new_id
+from centtrack.consent.ledger.ledger import Ledger
+from centtrack.consent.ledger.records import ConsentRecord, new_id
 
 SECRET = b"an old secret of thirty-two bytes"
 NEW_SECRET = b"a new secret of thirty-two bytes!"

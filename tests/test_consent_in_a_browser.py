@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import browsers
-from centtrack.consent.ledger import open_ledger
+from centtrack.consent.ledger.ledger import open_ledger
 from centtrack.delivery.cookie_table import read_cookies
 from servers import Server, Site, uvicorn
 from waiting import eventually

@@ -96,7 +96,7 @@ def test_command_line_says_what_to_install(bare):
 def test_the_package_carries_its_types_data_and_example(bare):
     package = next(bare.parent.glob("lib/python*/site-packages/centtrack"))
     wanted = ["py.typed", "geo/data/cities.tsv.gz", "capture/data/sources.json", "policy/profiles/cent.toml",
-              "policy/texts/kk.toml", "demo/places.mmdb", "demo/insurance/app.py", "consent/texts/kk.toml",
-              "consent/templates/page.html", "consent/static/banner.js", "policy/template.txt",
+              "policy/texts/kk.toml", "demo/places.mmdb", "demo/insurance/app.py", "consent/notice/texts/kk.toml",
+              "consent/notice/templates/page.html", "consent/notice/static/banner.js", "policy/template.txt",
               "policy/data/known_cookies.toml"]  # fmt: skip
     assert [name for name in wanted if not (package / name).is_file()] == []

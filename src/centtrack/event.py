@@ -77,7 +77,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         default_factory=dict
     )
     consent_source: Annotated[
-        str | None, _says("where the states come from: default, cookie, banner, implied, gpc, dnt, or several, as in cookie+gpc")
+        str | None,
+        _says("where the states come from: default, cookie, banner, implied, gpc, dnt; several joined by +"),
     ] = None
     gpc: Annotated[bool | None, _says("whether Sec-GPC was 1")] = None
     dnt: Annotated[bool | None, _says("whether DNT was 1")] = None

@@ -8,8 +8,8 @@ import stat
 
 import pytest
 
-from centtrack.consent.ledger import Ledger
-from centtrack.consent.records import ShownText
+from centtrack.consent.ledger.ledger import Ledger
+from centtrack.consent.ledger.records import ShownText
 from ledgers import NEW_SECRET, SECRET, record
 
 SHOWN = ShownText("May we count your visit?", "en")

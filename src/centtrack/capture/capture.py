@@ -23,9 +23,9 @@ from centtrack.capture.headers import Headers, read_headers
 from centtrack.capture.observation import Observation, coerced, coerced_headers
 from centtrack.capture.page import read_kind, reduce_method, reduce_size
 from centtrack.capture.reducer import Reducer
-from centtrack.capture.signals import Signals, read_signals
 from centtrack.consent.inventory import Inventory
 from centtrack.consent.registry import registry_of
+from centtrack.consent.signals import Signals, read_signals
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.consent.token import ConsentTokens
 from centtrack.event import Event

@@ -18,11 +18,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from centtrack.cli.output import FINDING, bar, console
-from centtrack.consent.chain import Head, read_head, write_head
-from centtrack.consent.ledger import FILE_NAME, LEDGER_VARIABLE, Ledger
-from centtrack.consent.ledger_stats import LedgerStats, count_records
-from centtrack.consent.record_export import CSV_COLUMNS, make_document, make_row, make_text_document
-from centtrack.consent.verification import Verification
+from centtrack.consent.ledger.chain import Head, read_head, write_head
+from centtrack.consent.ledger.export import CSV_COLUMNS, make_document, make_row, make_text_document
+from centtrack.consent.ledger.ledger import FILE_NAME, LEDGER_VARIABLE, Ledger
+from centtrack.consent.ledger.stats import LedgerStats, count_records
+from centtrack.consent.ledger.verification import Verification
 from centtrack.delivery.paths import state_folder
 from centtrack.errors import ConfigurationError, LedgerError
 from centtrack.signing import read_secrets

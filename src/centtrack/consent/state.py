@@ -67,7 +67,10 @@ class Consent:
 
 _UNKNOWN: dict[str, State] = {category: State.UNKNOWN for category in CATEGORIES if category != NECESSARY}
 NO_CHOICE = Consent(_UNKNOWN, "default")
-_IMPLIED = Consent({**_UNKNOWN, "preferences": State.GIVEN, "analytics": State.GIVEN}, "implied")
+IMPLIED = frozenset({"preferences", "analytics"})
+"""What `mode = "implied"` allows without a choice."""
+
+_IMPLIED = Consent({**_UNKNOWN, **dict.fromkeys(IMPLIED, State.GIVEN)}, "implied")
 _DECIDED = {"granted": State.GIVEN, "refused": State.REFUSED, "withdrawn": State.WITHDRAWN}
 _SIGNALS_REFUSE = {*_OPEN, State.GIVEN}
 

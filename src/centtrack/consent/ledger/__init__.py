@@ -1,0 +1,1 @@
+"""The ledger of choices: append-only, chained, in SQLite or PostgreSQL."""

@@ -1,0 +1,1 @@
+"""What visitors read: the page, the banner, the policy, in three languages."""

@@ -1,0 +1,1 @@
+"""The consent routes: what visitors ask for and post."""
