@@ -282,6 +282,7 @@ def test_pages_learn_of_a_choice(shop, visitor):
     assert (second["asks"], second["states"]["analytics"], second["source"]) == (False, "given", "cookie")
     commands = page.evaluate("dataLayer.map((one) => [...one])")
     assert [command[:2] for command in commands] == [["consent", "default"], *[["consent", "update"]] * 2]
+    assert commands[0][2].pop("wait_for_update") > 0
     assert set(commands[0][2].values()) == {"denied", "granted"}
     assert [name for name, value in commands[0][2].items() if value == "granted"] == ["security_storage"]
     assert set(commands[-1][2].values()) == {"granted"}
@@ -296,7 +297,7 @@ def test_what_a_script_set_is_listed_as_from_outside(shop, visitor):
     eventually(lambda: any(row.name == "_script" and row.arrived for row in read_cookies(journal)))
     rows = {row.name: row for row in read_cookies(journal)}
     assert rows["_script"].passed == 0
-    assert rows["_ga"].removed >= 2
+    assert rows["_ga*"].removed >= 2
     assert rows["undeclared"].removed >= 2
     assert rows["session"].passed >= 2
 

@@ -44,7 +44,7 @@ class Clock:
 def clock():
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
-        for module in ("recorder", "deliverer"):
+        for module in ("encoding", "deliverer"):
             patch.setattr(f"centtrack.delivery.{module}.time", clock.module)
         yield clock
 

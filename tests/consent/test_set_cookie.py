@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centtrack.consent.set_cookie import SetCookie, expiring_line, read_set_cookie
+from centtrack.consent.set_cookie import SetCookie, default_path, expiring_line, read_set_cookie
 
 YEAR_S = 365 * 86_400
 
@@ -89,3 +89,11 @@ def test_a_line_that_removes_a_cookie(name, domain, path, is_secure, line):
     made = expiring_line(name, domain=domain, path=path, is_secure=is_secure)
     assert made == (b"set-cookie", line)
     assert read_set_cookie(line).expires
+
+
+@pytest.mark.parametrize(
+    ("path", "default"),
+    [("/", "/"), ("/a", "/"), ("/a/", "/a"), ("/a/b", "/a"), ("", "/"), ("a/b", "/"), ("*", "/"), ("//", "/")],
+)
+def test_the_path_of_a_cookie_without_one(path, default):
+    assert default_path(path) == default

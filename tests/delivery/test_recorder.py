@@ -247,7 +247,7 @@ def test_a_failing_warm_up_does_not_stop_it(recorder, path):
 def inventory_of(*lines, requests=0):
     inventory = Inventory(CookieRegistry(()), k=1)
     for line in lines:
-        inventory.set(line, "/", passed=True)
+        inventory.set(line, passed=True)
     for _ in range(requests):
         inventory.arrive(b"sid=1; theme=dark")
     return inventory
@@ -277,7 +277,7 @@ def test_cookies_are_not_lost_when_a_commit_fails(recorder, path):
     assert one.flush(DEADLINE_S)
     for file in path.parent.glob("journal*"):
         file.unlink()  # the next commit finds no journal, and the one after it a new one
-    inventory.set(b"sid=1", "/", passed=True)
+    inventory.set(b"sid=1", passed=True)
     one.offer(make_event())
     assert one.flush(DEADLINE_S)
     assert [(row.name, row.passed) for row in read_cookies(path)] == [("sid", 1)]
@@ -344,11 +344,11 @@ pipeline = Pipeline(Capture(PrivacyPolicy.profile("cent")), [open_sink(f"jsonl:{
                     folder / "journal.db")
 pipeline.start()
 assert pipeline.flush(20)
-pipeline.capture.inventory.set(b"parent=1", "/", passed=True)  # seen, and not written down yet
+pipeline.capture.inventory.set(b"parent=1", passed=True)  # seen, and not written down yet
 if (child := os.fork()) == 0:
     try:
         pipeline.start()
-        pipeline.capture.inventory.set(b"child=1", "/", passed=True)
+        pipeline.capture.inventory.set(b"child=1", passed=True)
         pipeline.close()
     finally:
         os._exit(0)

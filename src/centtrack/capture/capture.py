@@ -150,7 +150,7 @@ class Capture:
         if cookies := self._read(seen.headers).get(b"cookie"):
             self.inventory.arrive(cookies)
         for line, passed in seen.set_cookies:
-            self.inventory.set(line, seen.path, passed=passed)
+            self.inventory.set(line, passed=passed)
 
     def make(self, seen: Observation) -> Made:
         """What comes of an observation. Nothing is counted."""

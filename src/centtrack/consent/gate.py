@@ -13,9 +13,8 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from centtrack.asgi import RawHeaders
-from centtrack.consent.inventory import default_path
 from centtrack.consent.registry import registry_of
-from centtrack.consent.set_cookie import SetCookie, expiring_line, read_set_cookie
+from centtrack.consent.set_cookie import SetCookie, default_path, expiring_line, read_set_cookie
 from centtrack.cookies import VISITOR_COOKIE
 from centtrack.policy.model import UNCLASSIFIED, Cookie
 from centtrack.policy.policy import PrivacyPolicy

@@ -23,7 +23,7 @@ class CookieSeen(NamedTuple):
     Attributes:
         name: its name, cut at 128 characters.
         domain: of its attribute; empty for the host alone, or if it isn't known.
-        path: that it was set for; empty if it only arrived, which doesn't tell.
+        path: of its attribute; empty if it isn't known.
         passed: times that the app set it, and the gate let it pass.
         removed: times that the gate removed it.
         expired: times that the app, or we, made browsers forget it.
@@ -42,10 +42,10 @@ class CookieSeen(NamedTuple):
 
 
 class Inventory:
-    """Counts cookies, for one thread.
+    """Counts cookies, for one thread. No value is kept, nor anything else that tells who a visitor is.
 
-    A visitor could send any name, and names can hold ids: one that nobody declared is told only once it arrived in
-    so many requests.
+    A visitor could send any name, and names can hold ids: what fits a pattern of the registry goes under that pattern,
+    and what nobody declared is told only once it arrived in so many requests. The path of a request isn't kept either.
 
     Args:
         registry: whose names are told at once.
@@ -56,23 +56,22 @@ class Inventory:
         self._registry = registry
         self._k = k
         self._seen: dict[tuple[str, str, str], CookieSeen] = {}
-        self._lines: Counter[tuple[bytes, bytes, str, bool]] = Counter()
+        self._lines: Counter[tuple[bytes, bytes, bool]] = Counter()
         self._sets: Counter[bytes] = Counter()
         self._arrived: Counter[str] = Counter()
         self._told: set[str] = set()
 
-    def set(self, line: bytes, path: str, *, passed: bool) -> None:
-        """Count a Set-Cookie line; its value isn't kept.
+    def set(self, line: bytes, *, passed: bool) -> None:
+        """Count a Set-Cookie line.
 
         Args:
             line: value of the header.
-            path: of the request.
             passed: whether the gate let it pass.
         """
         pair, _, attributes = line.partition(b";")
         name, equals, _ = pair.partition(b"=")
         # Taken apart later, many at once: this is done for every response that sets a cookie.
-        self._lines[name + equals, attributes, "" if b"ath=/" in attributes else default_path(path), passed] += 1
+        self._lines[name + equals, attributes, passed] += 1
         if len(self._lines) >= _MAX_SETS:
             self._take_lines_apart()
 
@@ -112,9 +111,9 @@ class Inventory:
 
     def _take_lines_apart(self) -> None:
         lines, self._lines = self._lines, Counter()
-        for (name, attributes, folder, passed), count in lines.items():
+        for (name, attributes, passed), count in lines.items():
             cookie = read_set_cookie(name + b";" + attributes)
-            row = self._row(cookie.name, cookie.domain or "", cookie.path or folder or "/")
+            row = self._row(self._shown(cookie.name), cookie.domain or "", cookie.path or "")
             if row is not None:
                 self._told.add(row.name)
                 self._seen[row[:3]] = _with(row, cookie, count, passed=passed)
@@ -125,6 +124,11 @@ class Inventory:
         known = self._seen.get(key)
         return known or (CookieSeen(*key) if len(self._seen) < MAX_NAMES else None)
 
+    def _shown(self, name: str) -> str:
+        """The name, or the pattern of the registry that it fits."""
+        fitting = self._registry.fitting(name)
+        return fitting[0].name if fitting and all(entry.name != name for entry in fitting) else name
+
     def _may_tell(self, name: str, count: int) -> bool:
         return count >= self._k or name in self._told or bool(self._registry.fitting(name))
 
@@ -132,7 +136,7 @@ class Inventory:
         sets, self._sets = self._sets, Counter()
         for names, count in sets.items():
             for name in names.decode("latin-1").split("=")[:-1]:
-                shown = name.strip(" \t")[:_MAX_NAME]
+                shown = self._shown(name.strip(" \t"))[:_MAX_NAME]
                 if shown in self._arrived or len(self._arrived) < MAX_NAMES:
                     self._arrived[shown] += count
 
@@ -149,9 +153,3 @@ def _with(row: CookieSeen, cookie: SetCookie, count: int, *, passed: bool) -> Co
 
 def _longer(one: float | None, other: float | None) -> float | None:
     return other if one is None else one if other is None else max(one, other)
-
-
-def default_path(path: str) -> str:
-    """The path of a cookie that names none (RFC 6265, 5.1.4)."""
-    folder = path.rpartition("/")[0]
-    return folder if folder.startswith("/") else "/"

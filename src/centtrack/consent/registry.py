@@ -35,7 +35,7 @@ class CookieRegistry:
 
     def __init__(self, entries: Sequence[Cookie]) -> None:
         self.entries = tuple(entries)
-        self._exact = {entry.name for entry in entries if not _GLOB.search(entry.name)}
+        self._exact = {entry.name for entry in entries}
         globs = [translate(entry.name) for entry in entries if _GLOB.search(entry.name)]
         self._any_glob = re.compile("|".join(globs)) if globs else None
         self._fitting = lru_cache(maxsize=_MAX_KNOWN)(self._find_fitting)
@@ -61,7 +61,7 @@ class CookieRegistry:
         return None
 
     def _find_fitting(self, name: str) -> tuple[Cookie, ...]:
-        return tuple(entry for entry in self.entries if fnmatchcase(name, entry.name))
+        return tuple(entry for entry in self.entries if name == entry.name or fnmatchcase(name, entry.name))
 
 
 def own_cookies(policy: PrivacyPolicy) -> tuple[Cookie, ...]:

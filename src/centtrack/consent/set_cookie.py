@@ -76,3 +76,9 @@ def expiring_line(name: str, *, domain: str | None, path: str, is_secure: bool) 
     line = f"{name}=; Path={'/' if is_host else path}; Max-Age=0"
     line += f"; Domain={domain}" if domain and not is_host else ""
     return b"set-cookie", (line + ("; Secure" if secured else "")).encode("latin-1", "replace")
+
+
+def default_path(path: str) -> str:
+    """The path of a cookie that names none (RFC 6265, 5.1.4)."""
+    folder = path.rpartition("/")[0]
+    return folder if folder.startswith("/") else "/"

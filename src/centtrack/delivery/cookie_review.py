@@ -123,7 +123,7 @@ class _Finder:
     def must_hide(self, rows: Sequence[StoredCookie]) -> bool:
         """Whether a name may not be shown."""
         few = sum(row.arrived for row in rows) < self._policy.document.disclosure.k
-        return few and not any(row.path or self.find(row) for row in rows)
+        return few and not any(row.passed or row.removed or row.expired or self.find(row) for row in rows)
 
     def review(self, name: str, rows: Sequence[StoredCookie]) -> ReviewedCookie:
         entries = [self.find(row) for row in rows]

@@ -90,7 +90,7 @@ class Seal:
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        self._keys = tuple(hmac.digest(secret, b"centtrack.consent.ledger.ledger", "sha256") for secret in secrets)
+        self._keys = tuple(hmac.digest(secret, b"centtrack.consent.ledger", "sha256") for secret in secrets)
 
     @property
     def has_key(self) -> bool:
