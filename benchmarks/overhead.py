@@ -353,9 +353,9 @@ class Consented(Ours):
         editor, pipeline = self.middleware._editor, self.middleware.pipeline
         if editor is None or pipeline is None:
             raise RuntimeError(f"{self.name}: {self.middleware.problem}")
-        editor.gate.guard = lambda headers, _request: Gated(headers)
+        editor.gate.guard = lambda headers, _lines, _request: Gated(headers)
         editor.gate.expire_arrived = lambda _request: []
-        pipeline.capture.inventory.arrive = lambda _header: None
+        pipeline.capture.inventory.arrive = lambda _names: None
 
     async def _with_cookies(self, scope: Any, receive: Any, send: Any) -> None:
         async def with_cookies(message: dict[str, Any]) -> None:

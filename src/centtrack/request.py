@@ -16,6 +16,7 @@ from centtrack.capture.custom import CustomEvent
 from centtrack.capture.headers import read_headers
 from centtrack.capture.observation import Observation
 from centtrack.capture.route import NotedRoute, read_route
+from centtrack.consent.gate import CookieGate, Gated
 from centtrack.consent.state import NO_CHOICE, SCOPE_KEY, Consent
 from centtrack.consent.token import ConsentTokens
 from centtrack.delivery.pipeline import Pipeline
@@ -65,28 +66,30 @@ class RecordedRequest:
         self._bytes = 0
         self._is_gone = False
         self._length: int | None = None
-        self._cookies: list[tuple[bytes, bool]] = []
+        self._cookies: Sequence[tuple[bytes, bool]] = ()
         self._custom: list[CustomEvent] = []
         self._time = time.time()
         self._started = time.perf_counter()
 
     def enter(self, scope: Scope) -> Scope:
         """The scope as the app gets it: with this object in it, and, if the policy says so, with fewer cookies."""
+        if self._editor is not None and self._editor.gate.hides:
+            self._scope = scope = {**scope, "headers": self._visible(self._editor.gate)}
+        scope[SCOPE_KEY] = self
+        return scope
+
+    def _visible(self, gate: CookieGate) -> RawHeaders:
         try:
-            visible = self._editor.gate.visible(self.headers, self.allows) if self._editor else self.headers
+            return gate.visible(self.headers, self.allows)
         except Exception as error:  # noqa: BLE001 - the app gets the request as it came
             self.say_once(f"cookies could not be hidden: {type(error).__name__}")
             self.note("gate_failed")
-            visible = self.headers
-        if visible is not self.headers:
-            self._scope = scope = {**scope, "headers": visible}
-        scope[SCOPE_KEY] = self
-        return scope
+            return self.headers
 
     async def send(self, message: Message) -> None:
         """Pass a message on, unchanged but for what the editor does, and note what it tells."""
         if self._editor is not None and message.get("headers"):
-            message = self._edited(message, self._editor)
+            message = self._editor.edit(message, self)
         try:
             await self._send(message)
         except BaseException:
@@ -105,13 +108,14 @@ class RecordedRequest:
         except Exception as error:  # noqa: BLE001 - not as ASGI has it; but the server took it, and so do we
             logger.debug("a message could not be read: %s", type(error).__name__)
 
-    def _edited(self, message: Message, editor: ResponseEditor) -> Message:
-        edited = editor.edit(message, self)
-        self._minted_id = edited.minted_id or self._minted_id
-        passed, removed = edited.gated.passed, edited.gated.removed
-        if passed or removed:
-            self._cookies += [*((line, True) for line in passed), *((line, False) for line in removed)]
-        return edited.message
+    def note_cookies(self, gated: Gated) -> None:
+        """Note which of the app's cookies the gate let pass."""
+        passed = [(line, True) for line in gated.passed]
+        self._cookies = [*self._cookies, *passed, *((line, False) for line in gated.removed)]
+
+    def note_minted(self, visitor_id: str) -> None:
+        """Note the id in the visitor cookie that the response sets."""
+        self._minted_id = visitor_id
 
     def observe(self, message: Message) -> Observation:
         """What is known when the response begins: neither its size nor how long it takes."""

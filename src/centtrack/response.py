@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -16,7 +16,7 @@ from centtrack.asgi import Message, RawHeaders
 from centtrack.capture.capture import ANALYTICS, Capture
 from centtrack.capture.headers import Headers, read_headers
 from centtrack.capture.observation import Observation
-from centtrack.consent.gate import CookieGate, Gated, Request
+from centtrack.consent.gate import CookieGate, Gated, Request, set_cookie_lines
 from centtrack.consent.set_cookie import SetCookie
 from centtrack.cookies import made_private, without
 from centtrack.explain import encode_explanation, explain
@@ -48,13 +48,11 @@ class Exchange(Request, Protocol):
     def note(self, what: str) -> None:
         """Count what went wrong."""
 
+    def note_cookies(self, gated: Gated) -> None:
+        """Note what the gate did."""
 
-class Edited(NamedTuple):
-    """A message as it goes out, what the gate did, and the id of the visitor cookie that it sets, if it does."""
-
-    message: Message
-    gated: Gated
-    minted_id: str | None = None
+    def note_minted(self, visitor_id: str) -> None:
+        """Note the id in the visitor cookie that the response sets."""
 
 
 class ResponseEditor:
@@ -74,60 +72,67 @@ class ResponseEditor:
         self._debug = debug
         self._accept_ch = ", ".join(capture.policy.document.browser.accept_ch).encode()
         self._signs = capture.consent.tokens is not None
+        self._adds = bool(self._accept_ch) or self._signs
 
-    def edit(self, message: Message, exchange: Exchange) -> Edited:
+    def edit(self, message: Message, exchange: Exchange) -> Message:
         """The message with what is removed and added; the same message if that is nothing. Never raises.
 
         Args:
             message: one that carries headers.
-            exchange: what it answers.
+            exchange: what it answers; it is told what was done.
         """
         headers = message["headers"]
         if not isinstance(headers, list):
             if not isinstance(headers, Iterable):
-                return Edited(message, Gated([]))  # the server will say what is wrong
+                return message  # the server will say what is wrong
             headers = list(headers)  # one may be read only once
             message = {**message, "headers": headers}
-        gated = self._guard(headers, exchange)
-        if gated.headers is not headers:
-            message = {**message, "headers": gated.headers}
-        if message["type"].endswith("response.start"):
-            try:
-                if gated.removed or exchange.depends_on_consent:
-                    message = {**message, "headers": made_private(gated.headers)}
-                if message["type"] == "http.response.start":
-                    return self._add(message, gated, exchange)
-            except Exception as error:  # noqa: BLE001 - the response goes out as the gate left it
-                exchange.say_once(f"a response could not be edited: {type(error).__name__}")
-        return Edited(message, gated)
-
-    def _guard(self, headers: RawHeaders, exchange: Exchange) -> Gated:
+        kept = self._guarded(headers, exchange)
+        is_private = exchange.depends_on_consent or len(kept) < len(headers)
+        if kept is not headers:
+            message = {**message, "headers": kept}
         try:
-            gated = self.gate.guard(headers, exchange)
+            return self._added(message, exchange, is_private=is_private)
+        except Exception as error:  # noqa: BLE001 - the response goes out as the gate left it
+            exchange.say_once(f"a response could not be edited: {type(error).__name__}")
+            return message
+
+    def _guarded(self, headers: RawHeaders, exchange: Exchange) -> RawHeaders:
+        try:
+            lines = set_cookie_lines(headers)
+            if not lines:
+                return headers
+            gated = self.gate.guard(headers, lines, exchange)
             for cookie in gated.undeclared:
                 exchange.say_once(_undeclared(cookie, self.gate.mode), logging.WARNING)
         except Exception as error:  # noqa: BLE001 - what can't be judged has no consent
             exchange.say_once(f"the cookie gate failed, only necessary cookies pass: {type(error).__name__}")
             exchange.note("gate_failed")
-            return self.gate.guard_blindly(headers)
-        return gated
+            gated = self.gate.guard_blindly(headers)
+        exchange.note_cookies(gated)
+        return gated.headers
 
-    def _add(self, message: Message, gated: Gated, exchange: Exchange) -> Edited:
-        edited = Edited(message, gated)
-        headers, raw = message["headers"], exchange.headers
-        if _is_document(headers):
+    def _added(self, message: Message, exchange: Exchange, *, is_private: bool) -> Message:
+        kind = message["type"]
+        if is_private and kind.endswith("response.start"):
+            message = {**message, "headers": made_private(message["headers"])}
+        if kind != "http.response.start":
+            return message
+        minted_id = None
+        if (self._adds or self.gate.may_expire) and _is_document(message["headers"]):
             expiring = self.gate.expire_arrived(exchange)
             if expiring:
-                message = {**message, "headers": [*made_private(headers), *expiring]}
-                edited = edited._replace(message=message)
-            if self._accept_ch or (self._signs and _carries_ours(raw)):
-                edited = self._document(edited, exchange)
-        if self._debug and read_headers(raw).get(EXPLAIN_HEADER) == b"1":
-            edited = edited._replace(message=self._explained(edited, exchange))
-        return edited
+                message = {**message, "headers": [*made_private(message["headers"]), *expiring]}
+            if self._accept_ch or (self._signs and _carries_ours(exchange.headers)):
+                message, minted_id = self._document(message, exchange)
+        if minted_id:
+            exchange.note_minted(minted_id)
+        if self._debug and read_headers(exchange.headers).get(EXPLAIN_HEADER) == b"1":
+            message = self._explained(message, exchange, minted_id)
+        return message
 
-    def _document(self, edited: Edited, exchange: Exchange) -> Edited:
-        message = edited.message
+    def _document(self, message: Message, exchange: Exchange) -> tuple[Message, str | None]:
+        """A page with client hints and visitor cookie, and the new id in it."""
         headers, request = message["headers"], read_headers(exchange.headers)
         has_consented = exchange.allows(ANALYTICS)
         hints = [(b"accept-ch", self._accept_ch)] if self._accept_ch and self._records(has_consented) else []
@@ -136,8 +141,8 @@ class ResponseEditor:
         if cookie or (hints and not self._records(False)):
             headers = made_private(headers)
         if not hints and not cookie:
-            return edited
-        return edited._replace(message={**message, "headers": [*headers, *hints, *cookie]}, minted_id=minted_id)
+            return message, None
+        return {**message, "headers": [*headers, *hints, *cookie]}, minted_id
 
     def _records(self, consented: bool) -> bool:
         """Whether a tier's limits have any use for high-entropy hints."""
@@ -157,10 +162,9 @@ class ResponseEditor:
         minted_id, line = cookie.mint(host, scheme)
         return minted_id, [line]
 
-    def _explained(self, edited: Edited, exchange: Exchange) -> Message:
+    def _explained(self, message: Message, exchange: Exchange, minted_id: str | None) -> Message:
         """The message with an explanation of its request, which no cache may keep."""
-        message = edited.message
-        seen = msgspec.structs.replace(exchange.observe(message), minted_id=edited.minted_id)
+        seen = msgspec.structs.replace(exchange.observe(message), minted_id=minted_id)
         kept = without(message["headers"], b"cache-control")
         told = [(b"cache-control", b"no-store"), (EXPLAIN_HEADER, self._explanation(seen))]
         return {**message, "headers": [*kept, *told]}

@@ -249,7 +249,7 @@ def inventory_of(*lines, requests=0):
     for line in lines:
         inventory.set(line, passed=True)
     for _ in range(requests):
-        inventory.arrive(b"sid=1; theme=dark")
+        inventory.arrive(b"sid=theme=")
     return inventory
 
 

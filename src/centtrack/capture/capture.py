@@ -16,7 +16,7 @@ from centtrack.capture import bots, browser, referrer
 from centtrack.capture.client import TrustedProxies
 from centtrack.capture.client_hints import read_hint_lines
 from centtrack.capture.clock import reduce_duration, reduce_time
-from centtrack.capture.cookies import CookieCounter
+from centtrack.capture.cookies import CookieCounter, read_names
 from centtrack.capture.custom import CustomEvent, check_custom, scrub_props
 from centtrack.capture.event_ids import random_id
 from centtrack.capture.headers import Headers, read_headers
@@ -54,11 +54,13 @@ class Made(msgspec.Struct, frozen=True, gc=False):
         event: the event, or the reason why there is none.
         scrubbed: kinds of personal data that were removed from it, one entry for each time.
         noted: what went wrong, without costing the event.
+        cookies: names of those that came, each with a `=` behind it.
     """
 
     event: Event | Excluded
     scrubbed: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
+    cookies: bytes = b""
 
 
 class Capture:
@@ -137,7 +139,7 @@ class Capture:
             self._scrubbed.update(made.scrubbed)
         for what in made.noted:
             self.note(what)
-        self._take_stock(seen)
+        self._take_stock(seen, made)
         return made.event
 
     def note(self, what: str) -> None:
@@ -145,10 +147,10 @@ class Capture:
         with self._noting:
             self._noted[what] += 1
 
-    def _take_stock(self, seen: Observation) -> None:
+    def _take_stock(self, seen: Observation, made: Made) -> None:
         """Note which cookies came, and which the app set."""
-        if cookies := self._read(seen.headers).get(b"cookie"):
-            self.inventory.arrive(cookies)
+        if made.cookies:
+            self.inventory.arrive(made.cookies)
         for line, passed in seen.set_cookies:
             self.inventory.set(line, passed=passed)
 
@@ -208,6 +210,7 @@ class Capture:
         client = reducer.visitor(agent, read_hint_lines(headers), language, seen.peer, self._chain(headers))
         if self._drops_bots and client.columns["bot"]:
             return Made(Excluded("bot"))
+        cookies = read_names(headers.get(b"cookie", b""))
         page = reducer.page(seen.route, seen.path, seen.query)
         origin = reducer.origin(headers.get(b"referer", b""), headers.get(b"host", b""), seen.query)
         site = origin.columns["site"]
@@ -228,14 +231,15 @@ class Capture:
             consent_source=consent.source,
             gpc=signals.gpc,
             dnt=signals.dnt,
-            cookies=self._cookies.reduce(headers.get(b"cookie", b""), limits.cookies),
+            cookies=self._cookies.reduce(cookies, limits.cookies),
             visitor_id=visitor_id,
             policy_version=self._policy_version,
             policy_hash=self._policy_hash,
             **client.columns,
             **origin.columns,
         )
-        return Made(event, page.scrubbed + origin.scrubbed, self._noted_of(consent, client.address, visitor_id))
+        noted = self._noted_of(consent, client.address, visitor_id)
+        return Made(event, page.scrubbed + origin.scrubbed, noted, cookies.looked_at)
 
     def _noted_of(self, consent: Consent, address: bytes | None, visitor_id: str | None) -> tuple[str, ...]:
         """What went wrong: an address is only told where a daily key is to be made of it."""

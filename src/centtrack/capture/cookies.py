@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import lru_cache
+from typing import NamedTuple
 
 from centtrack.consent.registry import CookieRegistry
 from centtrack.policy.levels import Cookies
@@ -18,13 +19,30 @@ _MAX_NAMES = 100
 _MAX_KEY = 1_024  # bytes of names; what is longer isn't remembered
 
 
-def _read(header: bytes) -> tuple[bytes, int]:
-    """The names that are looked at (RFC 6265, 4.2), each with a `=` behind it; and how many stand behind those."""
+class Names(NamedTuple):
+    """Names of a request's cookies.
+
+    Attributes:
+        looked_at: those that are looked at (RFC 6265, 4.2), each with a `=` behind it.
+        rest: how many cookies stand behind those.
+    """
+
+    looked_at: bytes
+    rest: int
+
+
+_NONE = Names(b"", 0)
+
+
+def read_names(header: bytes) -> Names:
+    """The names in the header Cookie."""
+    if not header:
+        return _NONE
     header, rest = header[:_MAX_HEADER], 0
     if (separators := header.count(b";")) >= _MAX_NAMES:
         rest = separators + 1 - _MAX_NAMES
         header = b";".join(header.split(b";", _MAX_NAMES)[:_MAX_NAMES])
-    return b"".join(_NAME.findall(header)), rest
+    return Names(b"".join(_NAME.findall(header)), rest)
 
 
 def _split(names: bytes) -> list[str]:
@@ -44,7 +62,7 @@ class CookieCounter:
         self._registry = registry
         self._known = lru_cache(maxsize=1_024)(self._count)  # at worst 3 MB
 
-    def reduce(self, header: bytes, level: Cookies) -> dict[str, int] | None:
+    def reduce(self, names: Names, level: Cookies) -> dict[str, int] | None:
         """Category → count, or, at level `names`, entry of the registry → count.
 
         A cookie that isn't in the registry, or that nobody has judged yet, counts as `unclassified` at both levels: its
@@ -52,15 +70,14 @@ class CookieCounter:
         """
         if level is Cookies.NONE:
             return None
-        if not header:
+        if names is _NONE:
             return {}
-        names, rest = _read(header)
-        count = self._known if len(names) <= _MAX_KEY else self._count
-        return dict(count(names, rest, level))
+        count = self._known if len(names.looked_at) <= _MAX_KEY else self._count
+        return dict(count(names, level))
 
-    def _count(self, names: bytes, rest: int, level: Cookies) -> dict[str, int]:
-        counts = Counter(self._key(name, level) for name in _split(names))
-        return dict(sorted((counts + Counter({UNCLASSIFIED: rest})).items()))
+    def _count(self, names: Names, level: Cookies) -> dict[str, int]:
+        counts = Counter(self._key(name, level) for name in _split(names.looked_at))
+        return dict(sorted((counts + Counter({UNCLASSIFIED: names.rest})).items()))
 
     def _key(self, name: str, level: Cookies) -> str:
         fitting = self._registry.fitting(name)

@@ -88,15 +88,20 @@ class CookieGate:
             entry.name.encode() for entry in self.registry.entries if entry.category == NECESSARY
         )
 
-    def guard(self, headers: RawHeaders, request: Request) -> Gated:
+    @property
+    def may_expire(self) -> bool:
+        """Whether there is any cookie that could come without being granted."""
+        return bool(self._arrives) and self.mode != "observe"
+
+    def guard(self, headers: RawHeaders, lines: list[bytes], request: Request) -> Gated:
         """What may pass of a message's headers.
 
         Args:
             headers: of a response, or of a WebSocket's acceptance.
+            lines: those among them that set a cookie.
             request: what it answers.
         """
-        lines = [value for name, value in headers if len(name) == len(_SET_COOKIE) and name.lower() == _SET_COOKIE]
-        if not lines or self.mode == "observe":
+        if self.mode == "observe":
             return Gated(headers, tuple(lines))
         undeclared: list[SetCookie] = []
         removed = [line for line in lines if not self._passes(line, request, undeclared)]
@@ -148,7 +153,7 @@ class CookieGate:
 
         They came from scripts, a CDN or a middleware outside ours, or from a time before the visitor refused.
         """
-        if self.mode == "observe" or not (refused := [one for one in self._arrives if not request.allows(one)]):
+        if not self.may_expire or not (refused := [one for one in self._arrives if not request.allows(one)]):
             return []
         cookies = request.header(b"cookie")
         if not any(self._arrives[category].search(cookies) for category in refused):
@@ -207,6 +212,11 @@ class CookieGate:
     def _is_visible(self, name: bytes, allows: Allows) -> bool:
         categories = {entry.category for entry in self.registry.fitting(name.decode("latin-1"))} - {UNCLASSIFIED}
         return any(map(allows, categories)) if categories else self.mode == "declared"
+
+
+def set_cookie_lines(headers: RawHeaders) -> list[bytes]:
+    """Values of all Set-Cookie headers."""
+    return [value for name, value in headers if len(name) == len(_SET_COOKIE) and name.lower() == _SET_COOKIE]
 
 
 def host_name(host: bytes) -> str:
