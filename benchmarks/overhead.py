@@ -338,7 +338,7 @@ class Ours(Bare):
 
 
 class Consented(Ours):
-    """All visitors have granted analytics, and every response sets a necessary cookie and one of analytics."""
+    """All visitors have granted analytics, and every response sets a cookie of it."""
 
     def __init__(self, name: str, geo: Path, journal: Path, sink: str, *, gated: bool) -> None:
         super().__init__(name, geo, journal, sink)
@@ -360,8 +360,7 @@ class Consented(Ours):
     async def _with_cookies(self, scope: Any, receive: Any, send: Any) -> None:
         async def with_cookies(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                lines = (b"session=1; Path=/; HttpOnly", b"_ga=1; Path=/")
-                message["headers"] += [(b"set-cookie", line) for line in lines]
+                message["headers"].append((b"set-cookie", b"_ga=1; Path=/; HttpOnly"))
             await send(message)
 
         await self._inner(scope, receive, with_cookies)

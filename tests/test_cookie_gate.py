@@ -158,6 +158,30 @@ def test_a_websocket_that_is_refused_with_a_response(recording):
     assert (b"vary", b"Cookie") in sent[0]["headers"]
 
 
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_values_of_other_types(recording, kind):
+    message = setting(*LINES)
+    message["headers"] = [(name, kind(value)) for name, value in message["headers"]]
+    first, _ = recording(sending(message, body())).serve(scope())
+    assert [bytes(value).partition(b"=")[0] for name, value in first["headers"] if name == b"Set-Cookie"] == [
+        b"session",
+        b"unknown",
+    ]
+
+
+def test_made_up_names_do_not_silence_other_problems(recording, monkeypatch, caplog):
+    async def app(scope, _receive, send):
+        await send(setting(*(b"tmp_%d=1" % number for number in range(100))))
+        await send(body())
+
+    site = recording(app)
+    site.serve(scope())
+    assert sum("[[cookies]]" in record.getMessage() for record in caplog.records) == 64
+    monkeypatch.setattr(CookieGate, "guard", _fails)
+    site.serve(scope())
+    assert "the cookie gate failed" in caplog.text
+
+
 def test_headers_that_can_be_read_only_once(recording):
     async def app(_scope, _receive, send):
         await send({**start(), "headers": (pair for pair in setting(*LINES)["headers"])})
@@ -205,13 +229,20 @@ def test_an_undeclared_cookie_is_said_once_with_the_entry_to_add(recording, capl
         assert 'name = "un\\"known\\u0007"' in record.getMessage()
 
 
+def test_an_unclassified_cookie_needs_a_category_not_an_entry(recording, caplog):
+    rules = PrivacyPolicy.parse('[consent]\ngate = "enforce"\n[[cookies]]\nname = "odd"\ncategory = "unclassified"')
+    first, _ = recording(sending(setting(b"odd=1"), body()), rules).serve(scope())
+    assert names(first) == []
+    assert 'a cookie "odd" that is unclassified' in caplog.text
+
+
 # Cookies that came some other way
 
 
 def test_what_came_past_the_gate_is_expired_on_the_next_page(recording):
     site = recording(sending(start(), body()))
     first, _ = site.serve(scope("_ga=1", "session=2", "unknown=3"))
-    assert [value for name, value in first["headers"] if name == b"set-cookie"] == [
+    assert [value for name, value in first["headers"] if name == b"set-cookie"][:2] == [
         b"_ga=; Path=/; Max-Age=0; Secure",
         b"_ga=; Path=/; Max-Age=0; Domain=shop.example; Secure",
     ]
@@ -256,6 +287,17 @@ def test_the_app_does_not_see_what_is_not_granted(recording, cookies, seen):
 
 
 # What depends on consent
+
+
+@pytest.mark.parametrize("headers", [{"headers": []}, {}])
+def test_a_response_without_headers_too(recording, headers):
+    async def app(scope, _receive, send):
+        consent_of(scope)
+        await send({"type": "http.response.start", "status": 200, **headers})
+        await send(body())
+
+    sent = recording(app).serve(scope())[0]
+    assert set(sent["headers"]) == {(b"cache-control", b"private"), (b"vary", b"Cookie")}
 
 
 @pytest.mark.parametrize("asks", [True, False])

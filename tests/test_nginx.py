@@ -46,11 +46,17 @@ async def counted(request):
 async def plain(request):
     return cacheable(request)
 
+async def accelerated(request):
+    response = cacheable(request, _ga="1")
+    response.headers["x-accel-expires"] = "600"
+    return response
+
 async def personal(request):
     consent_of(request)
     return cacheable(request)
 
-app = Starlette(routes=[Route("/counted", counted), Route("/plain", plain), Route("/personal", personal)])
+pages = (counted, plain, personal, accelerated)
+app = Starlette(routes=[Route(f"/{page.__name__}", page) for page in pages])
 app.add_middleware(
     TelemetryMiddleware, policy="privacy.toml", sink="jsonl:events.jsonl", journal="state/journal.db", secret="s" * 32
 )
@@ -117,7 +123,7 @@ def test_a_page_that_lost_a_cookie_is_not_served_to_the_next_visitor(tmp_path):
     with uvicorn(Site(tmp_path, policy=POLICY, app=APP)) as server, nginx(tmp_path, server.port) as port:
         (plain, _), again = get(port, "/plain"), get(port, "/plain")
         assert again == (plain, "HIT")  # the cache works
-        for path in ("/counted", "/personal"):
+        for path in ("/counted", "/personal", "/accelerated"):
             (first, _), (second, state) = get(port, path), get(port, path)
             assert second != first, path
             assert state != "HIT", path

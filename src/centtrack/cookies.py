@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from centtrack.asgi import RawHeaders
 
@@ -12,6 +13,11 @@ VISITOR_COOKIE = "centtrack-visitor"
 MAX_AGE_S = 400 * 86_400  # longer lifetimes are cut by browsers (RFC 6265bis, 5.5)
 
 _LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?")
+_MAX_HEADER = 16_384
+_NAME = re.compile(rb"(?:\A|;)([^=;]*+=)[^;]*+")  # linear: it begins at a semicolon only, and never goes back
+# Chromium keeps up to 180 a domain. A hundred leave each 80 bytes of a header of 8 KB, where many servers end.
+_MAX_NAMES = 100
+_FOR_CACHES = (b"cdn-cache-control", b"surrogate-control", b"x-accel-expires")
 _ELEMENT = re.compile(rb'(?:[^,"]|"[^"]*"?)+')
 
 
@@ -24,6 +30,32 @@ def cookie_values(header: bytes, name: bytes) -> list[bytes]:
         return []
     pairs = (pair.partition(b"=") for pair in header.split(b";"))
     return [value.strip(b" \t") for key, equals, value in pairs if equals and key.strip(b" \t") == name]
+
+
+class Names(NamedTuple):
+    """Names of a request's cookies.
+
+    Attributes:
+        looked_at: those that are looked at (RFC 6265, 4.2), each with a `=` behind it.
+        rest: how many cookies stand behind those.
+    """
+
+    looked_at: bytes
+    rest: int
+
+
+NO_NAMES = Names(b"", 0)
+
+
+def read_names(header: bytes) -> Names:
+    """The names in the header Cookie."""
+    if not header:
+        return NO_NAMES
+    header, rest = header[:_MAX_HEADER], 0
+    if (separators := header.count(b";")) >= _MAX_NAMES:
+        rest = separators + 1 - _MAX_NAMES
+        header = b";".join(header.split(b";", _MAX_NAMES)[:_MAX_NAMES])
+    return Names(b"".join(_NAME.findall(header)), rest)
 
 
 def is_loopback(host: bytes) -> bool:
@@ -82,9 +114,9 @@ def made_private(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """Response headers that keep shared caches from giving one visitor's response to another.
 
     `Vary: Cookie` is added, and `Cache-Control` becomes `private` unless it is stricter already. Headers that tell a
-    CDN otherwise (RFC 9213) go.
+    CDN (RFC 9213) or nginx otherwise go.
     """
-    kept = [pair for pair in headers if not pair[0].lower().endswith((b"cdn-cache-control", b"surrogate-control"))]
+    kept = [pair for pair in headers if not pair[0].lower().endswith(_FOR_CACHES)]
     directives = _values(kept, b"cache-control")
     if {b"private", b"no-store"}.isdisjoint(map(bytes.lower, directives)):
         left = [one for one in directives if not one.lower().startswith((b"public", b"s-maxage", b"private"))]

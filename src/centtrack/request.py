@@ -39,9 +39,9 @@ class RecordedRequest:
     """
 
     __slots__ = (
-        "_app", "_bytes", "_consent", "_content_type", "_cookies", "_custom", "_editor", "_is_gone", "_is_kept_out",
-        "_length", "_minted_id", "_outer", "_pipeline", "_root_path", "_route", "_scope", "_send", "_started",
-        "_status", "_time", "depends_on_consent", "headers", "path", "scheme",
+        "_app", "_bytes", "_consent", "_content_type", "_custom", "_editor", "_is_gone", "_is_kept_out",
+        "_length", "_minted_id", "_outer", "_passed", "_pipeline", "_removed", "_root_path", "_route", "_scope",
+        "_send", "_started", "_status", "_time", "depends_on_consent", "headers", "path", "scheme",
     )  # fmt: skip
 
     def __init__(self, pipeline: Pipeline, scope: Scope, app: ASGIApp, send: Send, editor: ResponseEditor) -> None:
@@ -66,7 +66,8 @@ class RecordedRequest:
         self._bytes = 0
         self._is_gone = False
         self._length: int | None = None
-        self._cookies: Sequence[tuple[bytes, bool]] = ()
+        self._passed: tuple[bytes, ...] = ()
+        self._removed: tuple[bytes, ...] = ()
         self._custom: list[CustomEvent] = []
         self._time = time.time()
         self._started = time.perf_counter()
@@ -81,14 +82,14 @@ class RecordedRequest:
     def _visible(self, gate: CookieGate) -> RawHeaders:
         try:
             return gate.visible(self.headers, self.allows)
-        except Exception as error:  # noqa: BLE001 - the app gets the request as it came
-            self.say_once(f"cookies could not be hidden: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - what can't be judged has no consent
+            self.say_once(f"cookies could not be hidden one by one: {type(error).__name__}")
             self.note("gate_failed")
-            return self.headers
+            return gate.visible_blindly(self.headers)
 
     async def send(self, message: Message) -> None:
         """Pass a message on, unchanged but for what the editor does, and note what it tells."""
-        if self._editor is not None and message.get("headers"):
+        if self._editor is not None and (message.get("headers") or self.depends_on_consent):
             message = self._editor.edit(message, self)
         try:
             await self._send(message)
@@ -110,8 +111,7 @@ class RecordedRequest:
 
     def note_cookies(self, gated: Gated) -> None:
         """Note which of the app's cookies the gate let pass."""
-        passed = [(line, True) for line in gated.passed]
-        self._cookies = [*self._cookies, *passed, *((line, False) for line in gated.removed)]
+        self._passed, self._removed = self._passed + gated.passed, self._removed + gated.removed
 
     def note_minted(self, visitor_id: str) -> None:
         """Note the id in the visitor cookie that the response sets."""
@@ -133,9 +133,9 @@ class RecordedRequest:
             self._consent = self._read_consent()
         return self._consent.allows(category)
 
-    def say_once(self, problem: str, level: int = logging.ERROR) -> None:
-        """Log a problem, the first time that it is this one."""
-        self._pipeline.say_once(problem, level)
+    def say_once(self, problem: str) -> None:
+        """Log an error, the first time that it is this one."""
+        self._pipeline.say_once(problem)
 
     def note(self, what: str) -> None:
         """Count something that went wrong; `centtrack status` shows it as noted."""
@@ -282,7 +282,8 @@ class RecordedRequest:
             response_bytes=0 if is_http and scope.get("method") == "HEAD" else self._bytes,
             duration_s=time.perf_counter() - self._started,
             minted_id=self._minted_id,
-            set_cookies=self._cookies,
+            passed_cookies=self._passed,
+            removed_cookies=self._removed,
         )
 
 

@@ -23,8 +23,11 @@ from centtrack.explain import encode_explanation, explain
 from centtrack.policy.levels import Browser
 from centtrack.visitor.cookie import expired
 
+logger = logging.getLogger(__name__)
+
 EXPLAIN_HEADER = b"x-centtrack-explain"
 MAX_EXPLANATION = 16_384  # bytes: what clients take in one header
+_MAX_SAID = 64  # names of cookies
 _DOCUMENTS = (b"text/html", b"application/xhtml+xml")
 
 
@@ -42,8 +45,8 @@ class Exchange(Request, Protocol):
     def observe(self, message: Message) -> Observation:
         """What has been seen so far, with the begin of the response."""
 
-    def say_once(self, problem: str, level: int = logging.ERROR) -> None:
-        """Log a problem, the first time."""
+    def say_once(self, problem: str) -> None:
+        """Log an error, the first time."""
 
     def note(self, what: str) -> None:
         """Count what went wrong."""
@@ -70,6 +73,7 @@ class ResponseEditor:
         self.gate = CookieGate(capture.policy)
         self._capture = capture
         self._debug = debug
+        self._said: set[str] = set()
         self._accept_ch = ", ".join(capture.policy.document.browser.accept_ch).encode()
         self._signs = capture.consent.tokens is not None
         self._adds = bool(self._accept_ch) or self._signs
@@ -81,7 +85,7 @@ class ResponseEditor:
             message: one that carries headers.
             exchange: what it answers; it is told what was done.
         """
-        headers = message["headers"]
+        headers = message.get("headers") or []
         if not isinstance(headers, list):
             if not isinstance(headers, Iterable):
                 return message  # the server will say what is wrong
@@ -104,18 +108,24 @@ class ResponseEditor:
                 return headers
             gated = self.gate.guard(headers, lines, exchange)
             for cookie in gated.undeclared:
-                exchange.say_once(_undeclared(cookie, self.gate.mode), logging.WARNING)
-        except Exception as error:  # noqa: BLE001 - what can't be judged has no consent
+                self._say_undeclared(cookie)
+        except Exception as error:  # noqa: BLE001 - what can't be judged isn't granted
             exchange.say_once(f"the cookie gate failed, only necessary cookies pass: {type(error).__name__}")
             exchange.note("gate_failed")
             gated = self.gate.guard_blindly(headers)
         exchange.note_cookies(gated)
         return gated.headers
 
+    def _say_undeclared(self, cookie: SetCookie) -> None:
+        """One line a name; an app may make names up, so there is an end to it."""
+        if cookie.name not in self._said and len(self._said) < _MAX_SAID:
+            self._said.add(cookie.name)
+            logger.warning("%s", _undeclared(cookie, self.gate.mode, bool(self.gate.registry.fitting(cookie.name))))
+
     def _added(self, message: Message, exchange: Exchange, *, is_private: bool) -> Message:
         kind = message["type"]
         if is_private and kind.endswith("response.start"):
-            message = {**message, "headers": made_private(message["headers"])}
+            message = {**message, "headers": made_private(message.get("headers") or [])}
         if kind != "http.response.start":
             return message
         minted_id = None
@@ -176,12 +186,17 @@ class ResponseEditor:
         return text if len(text) <= MAX_EXPLANATION else b'{"error": "the explanation is too long for a header"}'
 
 
-def _undeclared(cookie: SetCookie, mode: str) -> str:
-    """One line, with the entry to add."""
+def _undeclared(cookie: SetCookie, mode: str, is_listed: bool) -> str:
+    """One line, with what to write into the policy."""
     name, becomes = json.dumps(cookie.name), "passes" if mode == "declared" else "is removed"
+    said = f'under gate = "{mode}" it {becomes}'
+    categories = '"necessary", "preferences", "analytics" or "marketing"'
+    if is_listed:
+        return f"the app sets a cookie {name} that is unclassified; {said}. Give its entry a category: {categories}"
+    entry = f'{{ name = {name}, category = "…" }}'
     return (
-        f'the app sets a cookie {name} that the policy doesn\'t declare; under gate = "{mode}" it {becomes}. Add to '
-        f'the policy: [[cookies]] name = {name}, category = "necessary", "preferences", "analytics" or "marketing"'
+        f"the app sets a cookie {name} that the policy doesn't declare; {said}. Add a table [[cookies]] with {entry}, "
+        f"category being {categories}; `centtrack cookies --declare` writes it"
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centtrack.consent.gate import CookieGate, host_name, set_cookie_lines
+from centtrack.consent.expiry import host_name
+from centtrack.consent.gate import CookieGate, set_cookie_lines
 from centtrack.consent.set_cookie import read_set_cookie
 from centtrack.policy import PrivacyPolicy
 
@@ -188,7 +189,28 @@ def test_a_cookie_is_expired_wherever_it_may_be():
         "_ga=; Path=/; Max-Age=0; Secure",
         "_ga=; Path=/; Max-Age=0; Domain=www.shop.example; Secure",
         "_ga=; Path=/; Max-Age=0; Domain=shop.example; Secure",
+        "_ga=; Path=/; Max-Age=0; Secure; Partitioned",
+        "_ga=; Path=/; Max-Age=0; Domain=www.shop.example; Secure; Partitioned",
+        "_ga=; Path=/; Max-Age=0; Domain=shop.example; Secure; Partitioned",
     ]
+
+
+def test_paths_above_the_request_are_meant_too():
+    asked = Asked(cookies=b"_ga=1", host=b"localhost", scheme="http", path="/shop/my cart;x\r\n")
+    paths = [line.decode().split("; ")[1] for _, line in gate_of("declared").expire_arrived(asked)]
+    cart = "Path=/shop/my%20cart%3Bx%0D%0A"
+    assert paths == ["Path=/", "Path=/shop", "Path=/shop/", cart, cart + "/"]
+
+
+def test_the_likeliest_place_of_each_comes_first():
+    cookies = b"; ".join(b"_ga_%d=1" % number for number in range(20))
+    lines = gate_of("declared").expire_arrived(Asked(cookies=cookies, path="/a/b/c/d"))
+    assert [line.partition(b"=")[0] for _, line in lines[:20]] == [b"_ga_%d" % number for number in range(20)]
+
+
+def test_the_domain_above_a_deep_host_is_meant_too():
+    lines = gate_of("declared").expire_arrived(Asked(cookies=b"_ga=1", host=b"a.b.c.d.e.shop.kz"))
+    assert any(b"Domain=shop.kz;" in line for _, line in lines)
 
 
 @pytest.mark.parametrize("host", [b"localhost:8000", b"127.0.0.1", b"[::1]:80", b""])
@@ -200,7 +222,7 @@ def test_no_domain_is_made_of_an_address(host):
 def withdrawn(rest, cookies=b""):
     gate = gate_of("declared", rest)
     lines = gate.expire({"analytics", "marketing"}, cookies=cookies, host=b"shop.example", scheme="https")
-    return {line.decode().removesuffix("; Secure") for _, line in lines}
+    return {line.decode().removesuffix("; Secure") for _, line in lines if b"Partitioned" not in line}
 
 
 def test_after_a_withdrawal_a_cookie_that_this_path_does_not_show_goes_too():

@@ -65,6 +65,20 @@ def test_memory_is_bounded(inventory):
     assert len(inventory.drain()) <= MAX_NAMES
 
 
+def test_a_flood_of_names_hides_nothing(inventory):
+    flood = b"".join(b"made_up_%d=" % number for number in range(5 * MAX_NAMES))
+    for _ in range(K):
+        inventory.arrive(b"_ga=outside=" + flood[:20_000])
+    assert {"_ga*", "outside"} <= {row.name for row in inventory.drain()}
+
+
+def test_a_child_forgets_what_its_parent_counts(inventory):
+    inventory.set(b"_ga=1", passed=True)
+    inventory.arrive(b"_ga=x=")
+    inventory.forget()
+    assert inventory.drain() == []
+
+
 @given(st.lists(st.binary(max_size=60)))
 def test_any_header_can_be_counted(headers):
     inventory = Inventory(CookieRegistry([]), 1)

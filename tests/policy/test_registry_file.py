@@ -13,7 +13,7 @@ from centtrack.policy.registry_file import append_cookies
 
 ENTRIES = [
     Cookie(name="sid", category="necessary", lifetime=0, purpose={"en": "Visit", "ru": "Посещение", "kk": "Келу"}),
-    Cookie(name='odd"\\\x7f\xe9', category="unclassified", domain="x.example", path="/shop", lifetime=7),
+    Cookie(name='odd\\<>#', category="unclassified", domain="x.example", path="/shop", lifetime=7),
 ]
 BY_HAND = """# Our policy. Ask legal before changing it.
 version   =   "7"   # spaced oddly
@@ -58,7 +58,7 @@ lifetime = 0
 
 # Nobody has judged this one yet: what is it for? Until then it counts as unknown.
 [[cookies]]
-name = "odd\\"\\\\\\u007f\\u00e9"
+name = "odd\\\\<>#"
 category = "unclassified"
 domain = "x.example"
 path = "/shop"

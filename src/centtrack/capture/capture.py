@@ -16,7 +16,7 @@ from centtrack.capture import bots, browser, referrer
 from centtrack.capture.client import TrustedProxies
 from centtrack.capture.client_hints import read_hint_lines
 from centtrack.capture.clock import reduce_duration, reduce_time
-from centtrack.capture.cookies import CookieCounter, read_names
+from centtrack.capture.cookies import CookieCounter
 from centtrack.capture.custom import CustomEvent, check_custom, scrub_props
 from centtrack.capture.event_ids import random_id
 from centtrack.capture.headers import Headers, read_headers
@@ -28,6 +28,7 @@ from centtrack.consent.registry import registry_of
 from centtrack.consent.signals import Signals, read_signals
 from centtrack.consent.state import Consent, ConsentReader
 from centtrack.consent.token import ConsentTokens
+from centtrack.cookies import read_names
 from centtrack.event import Event
 from centtrack.geo.databases import GeoDatabases
 from centtrack.policy.levels import Geo, Ip, Visitor
@@ -151,8 +152,10 @@ class Capture:
         """Note which cookies came, and which the app set."""
         if made.cookies:
             self.inventory.arrive(made.cookies)
-        for line, passed in seen.set_cookies:
-            self.inventory.set(line, passed=passed)
+        for line in seen.passed_cookies:
+            self.inventory.set(line, passed=True)
+        for line in seen.removed_cookies:
+            self.inventory.set(line, passed=False)
 
     def make(self, seen: Observation) -> Made:
         """What comes of an observation. Nothing is counted."""

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from functools import lru_cache
-from typing import NamedTuple
 
 from centtrack.consent.registry import CookieRegistry
+from centtrack.cookies import NO_NAMES, Names
 from centtrack.policy.levels import Cookies
 from centtrack.policy.model import UNCLASSIFIED
 
-_MAX_HEADER = 16_384
-_NAME = re.compile(rb"(?:\A|;)([^=;]*+=)[^;]*+")  # linear: it begins at a semicolon only, and never goes back
 _MAX_NAME = 128
-# Chromium keeps up to 180 a domain. A hundred leave each 80 bytes of a header of 8 KB, where many servers end.
-_MAX_NAMES = 100
 _MAX_KEY = 1_024  # bytes of names; what is longer isn't remembered
-
-
-class Names(NamedTuple):
-    """Names of a request's cookies.
-
-    Attributes:
-        looked_at: those that are looked at (RFC 6265, 4.2), each with a `=` behind it.
-        rest: how many cookies stand behind those.
-    """
-
-    looked_at: bytes
-    rest: int
-
-
-_NONE = Names(b"", 0)
-
-
-def read_names(header: bytes) -> Names:
-    """The names in the header Cookie."""
-    if not header:
-        return _NONE
-    header, rest = header[:_MAX_HEADER], 0
-    if (separators := header.count(b";")) >= _MAX_NAMES:
-        rest = separators + 1 - _MAX_NAMES
-        header = b";".join(header.split(b";", _MAX_NAMES)[:_MAX_NAMES])
-    return Names(b"".join(_NAME.findall(header)), rest)
 
 
 def _split(names: bytes) -> list[str]:
@@ -70,7 +39,7 @@ class CookieCounter:
         """
         if level is Cookies.NONE:
             return None
-        if names is _NONE:
+        if names is NO_NAMES:
             return {}
         count = self._known if len(names.looked_at) <= _MAX_KEY else self._count
         return dict(count(names, level))

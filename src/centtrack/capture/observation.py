@@ -27,7 +27,8 @@ class Observation(msgspec.Struct, gc=False):
         response_bytes: bytes of the response's body; None if unknown.
         duration_s: seconds until the last byte was handed to the server; None if unknown.
         minted_id: id of the visitor cookie that the response set, if it did.
-        set_cookies: Set-Cookie lines of the app, and whether the gate let each pass.
+        passed_cookies: Set-Cookie lines of the app that the gate let pass.
+        removed_cookies: those that it removed.
     """
 
     protocol: Literal["http", "websocket"]
@@ -43,7 +44,8 @@ class Observation(msgspec.Struct, gc=False):
     response_bytes: int | None = None
     duration_s: float | None = None
     minted_id: str | None = None
-    set_cookies: Sequence[tuple[bytes, bool]] = ()
+    passed_cookies: Sequence[bytes] = ()
+    removed_cookies: Sequence[bytes] = ()
 
     def __repr__(self) -> str:
         """Without contents: a log line or a traceback must not show them."""

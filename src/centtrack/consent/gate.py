@@ -6,23 +6,20 @@ message stays as it is. Raw pairs are edited: `http.cookies` loses attributes th
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator
-from fnmatch import translate
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from centtrack.asgi import RawHeaders
+from centtrack.consent.expiry import NECESSARY, Asked, CookieExpiry, host_name
 from centtrack.consent.registry import registry_of
-from centtrack.consent.set_cookie import SetCookie, default_path, expiring_line, read_set_cookie
-from centtrack.cookies import VISITOR_COOKIE
-from centtrack.policy.model import UNCLASSIFIED, Cookie
+from centtrack.consent.set_cookie import SetCookie, default_path, read_set_cookie
+from centtrack.cookies import read_names
+from centtrack.policy.model import UNCLASSIFIED
 from centtrack.policy.policy import PrivacyPolicy
 
-NECESSARY = "necessary"
 _SET_COOKIE = b"set-cookie"
-_GLOB = re.compile(r"[*?\[]")
-_MAX_EXPIRING = 3_072  # bytes: proxies take 4 KB of response headers, and the app needs some
+_SECURE = frozenset({"https", "wss"})
 
 Allows = Callable[[str], bool]
 """Whether a category is granted: `Consent.allows`."""
@@ -78,12 +75,7 @@ class CookieGate:
         self.hides = rules.hide and self.mode != "observe"
         self.registry = registry_of(policy)
         self._category = lru_cache(maxsize=1_024)(self._category_of)
-        self._declared = [entry for entry in policy.document.cookies if entry.category not in {NECESSARY, UNCLASSIFIED}]
-        self._arrives = {
-            category: re.compile(b"|".join(_in_header(one.name) for one in self._declared if one.category == category))
-            for category in sorted({entry.category for entry in self._declared})
-        }
-        self._hidden = [entry.name for entry in self._declared if _is_hidden(entry)]
+        self._expiry = CookieExpiry(policy.document.cookies, self.registry)
         self._necessary = frozenset(
             entry.name.encode() for entry in self.registry.entries if entry.category == NECESSARY
         )
@@ -91,7 +83,7 @@ class CookieGate:
     @property
     def may_expire(self) -> bool:
         """Whether there is any cookie that could come without being granted."""
-        return bool(self._arrives) and self.mode != "observe"
+        return bool(self._expiry.categories) and self.mode != "observe"
 
     def guard(self, headers: RawHeaders, lines: list[bytes], request: Request) -> Gated:
         """What may pass of a message's headers.
@@ -108,7 +100,7 @@ class CookieGate:
         if not removed:
             return Gated(headers, tuple(lines), (), tuple(undeclared))
         gone = frozenset(removed)  # a line that stands there twice is judged the same
-        kept = [(name, value) for name, value in headers if not (name.lower() == _SET_COOKIE and value in gone)]
+        kept = [(name, value) for name, value in headers if not (name.lower() == _SET_COOKIE and bytes(value) in gone)]
         return Gated(kept, tuple(line for line in lines if line not in gone), tuple(removed), tuple(undeclared))
 
     def guard_blindly(self, headers: RawHeaders) -> Gated:
@@ -119,7 +111,7 @@ class CookieGate:
         return Gated(kept, (), tuple(value for name, value in headers if (name, value) not in kept))
 
     def _is_known(self, line: bytes) -> bool:
-        return _name_of(line) in self._necessary
+        return isinstance(line, (bytes, bytearray)) and _name_of(bytes(line)) in self._necessary
 
     def _passes(self, line: bytes, request: Request, undeclared: list[SetCookie]) -> bool:
         category = self._category(_name_of(line))
@@ -153,123 +145,63 @@ class CookieGate:
 
         They came from scripts, a CDN or a middleware outside ours, or from a time before the visitor refused.
         """
-        if not self.may_expire or not (refused := [one for one in self._arrives if not request.allows(one)]):
+        if not self.may_expire or not (refused := [one for one in self._expiry.categories if not request.allows(one)]):
             return []
-        cookies = request.header(b"cookie")
-        if not any(self._arrives[category].search(cookies) for category in refused):
+        names = read_names(request.header(b"cookie")).looked_at
+        if not self._expiry.has_any(names, refused):
             return []
-        arrived = [
-            name for name in _names(cookies) if VISITOR_COOKIE.encode() not in name
-        ]  # that one is seen to anyway
-        return list(self._expire(arrived, refused, request.header(b"host"), request.scheme))
+        asked = Asked(names, request.header(b"host"), request.path, request.scheme in _SECURE)
+        return self._expiry.expire(asked, refused, ours=False)  # the visitor cookie is seen to anyway
 
     def expire(
-        self, categories: Collection[str], *, cookies: bytes, host: bytes, scheme: str
+        self, categories: Collection[str], *, cookies: bytes, host: bytes, scheme: str, path: str = "/"
     ) -> list[tuple[bytes, bytes]]:
-        """Set-Cookie lines that make the browser forget the cookies of these categories, HttpOnly ones too.
+        """Set-Cookie lines that make the browser forget the cookies of these categories, at most 3 KB.
 
-        Not Clear-Site-Data, which takes the necessary ones along. What a declared path hides from this request is
-        expired as well. At most 3 KB: the rest goes with the next page.
+        What comes for other paths only goes with the next page there.
 
         Args:
             categories: of what is to go.
             cookies: the request's header Cookie.
             host: the header Host.
             scheme: of the request.
+            path: of the request.
         """
-        names = [*_names(cookies), *(name.encode("latin-1", "replace") for name in self._hidden)]
-        return list(self._expire(names, categories, host, scheme))
-
-    def _expire(
-        self, names: Iterable[bytes], categories: Collection[str], host: bytes, scheme: str
-    ) -> Iterator[tuple[bytes, bytes]]:
-        lines: dict[tuple[bytes, bytes], None] = {}
-        for name in dict.fromkeys(one.decode("latin-1") for one in names):
-            fitting = self.registry.fitting(name)
-            if fitting and fitting[0].category == NECESSARY:
-                fitting = ()  # of several with this name, the one that came is taken for the first
-            for entry in fitting:
-                if entry.category in categories:
-                    lines |= dict.fromkeys(_expiring(name, entry, host, is_secure=scheme in {"https", "wss"}))
-        return _within(lines, _MAX_EXPIRING)
+        asked = Asked(read_names(cookies).looked_at, host, path, scheme in _SECURE)
+        return self._expiry.expire(asked, categories, hidden=True)
 
     def visible(self, headers: RawHeaders, allows: Allows) -> RawHeaders:
-        """The request's headers without the cookies that aren't granted; the same list if all are."""
-        if not self.hides or not any(name.lower() == b"cookie" for name, _ in headers):
+        """The request's headers without the cookies that aren't granted; the same list without the option."""
+        if not self.hides:
             return headers
-        kept: RawHeaders = []
-        for name, value in headers:
-            if name.lower() != b"cookie":
-                kept.append((name, value))
-            elif left := self._visible_of(value, allows):
-                kept.append((name, left))
-        return kept
+        return _filtered(headers, lambda name: self._is_visible(name, allows))
 
-    def _visible_of(self, header: bytes, allows: Allows) -> bytes:
-        pairs = [pair for pair in header.split(b";") if self._is_visible(pair.partition(b"=")[0].strip(b" \t"), allows)]
-        return b";".join(pairs).lstrip(b" \t")
+    def visible_blindly(self, headers: RawHeaders) -> RawHeaders:
+        """The same if the gate itself has failed: exact names of necessary cookies stay."""
+        return _filtered(headers, self._necessary.__contains__)
 
     def _is_visible(self, name: bytes, allows: Allows) -> bool:
         categories = {entry.category for entry in self.registry.fitting(name.decode("latin-1"))} - {UNCLASSIFIED}
         return any(map(allows, categories)) if categories else self.mode == "declared"
 
 
+def _filtered(headers: RawHeaders, is_visible: Callable[[bytes], bool]) -> RawHeaders:
+    kept: RawHeaders = []
+    for name, value in headers:
+        if name.lower() != b"cookie":
+            kept.append((name, value))
+            continue
+        pairs = [pair for pair in value.split(b";") if is_visible(pair.partition(b"=")[0].strip(b" \t"))]
+        if pairs:
+            kept.append((name, b";".join(pairs).lstrip(b" \t")))
+    return kept
+
+
 def set_cookie_lines(headers: RawHeaders) -> list[bytes]:
     """Values of all Set-Cookie headers."""
-    return [value for name, value in headers if len(name) == len(_SET_COOKIE) and name.lower() == _SET_COOKIE]
-
-
-def host_name(host: bytes) -> str:
-    """The name in a Host header, without its port, in small letters."""
-    return re.sub(rb":\d*\Z", b"", host).decode("latin-1").lower()
+    return [bytes(value) for name, value in headers if len(name) == len(_SET_COOKIE) and name.lower() == _SET_COOKIE]
 
 
 def _name_of(line: bytes) -> bytes:
     name, equals, _ = line.partition(b";")[0].partition(b"=")
     return name.strip(b" \t") if equals else b""
-
-
-def _names(cookies: bytes) -> Iterator[bytes]:
-    for pair in cookies.split(b";"):
-        name, equals, _ = pair.partition(b"=")
-        if equals:
-            yield name.strip(b" \t")
-
-
-def _in_header(glob: str) -> bytes:
-    """A pattern of a name, as part of a Cookie header."""
-    name = translate(glob).removeprefix("(?s:").removesuffix(r")\Z").replace(".*", "[^=;]*")
-    return rb"(?:\A|;)[ \t]*" + name.encode("latin-1", "replace") + rb"[ \t]*="
-
-
-def _is_hidden(entry: Cookie) -> bool:
-    """Whether a declared path may keep a cookie from the requests that we see."""
-    return bool(entry.path and entry.path != "/" and not _GLOB.search(entry.name + entry.path))
-
-
-def _expiring(name: str, entry: Cookie, host: bytes, *, is_secure: bool) -> Iterator[tuple[bytes, bytes]]:
-    """Lines for each place where a cookie may be: a host, and its domains, where the registry names none."""
-    path = entry.path if entry.path and not _GLOB.search(entry.path) else "/"
-    yield expiring_line(name, domain=None, path=path, is_secure=is_secure)
-    domains = (
-        [entry.domain.lstrip(".")] if entry.domain and not _GLOB.search(entry.domain) else _domains(host_name(host))
-    )
-    for domain in domains:
-        yield expiring_line(name, domain=domain, path=path, is_secure=is_secure)
-
-
-def _domains(host: str) -> list[str]:
-    """The host and what is above it, down to two labels; a browser ignores the line for a public suffix."""
-    labels = host.split(".")
-    if len(labels) < 2 or labels[-1].isdigit() or ":" in host:
-        return []
-    return [".".join(labels[start:]) for start in range(len(labels) - 1)][:4]
-
-
-def _within(lines: Collection[tuple[bytes, bytes]], limit: int) -> Iterator[tuple[bytes, bytes]]:
-    total = 0
-    for name, value in lines:
-        total += len(name) + len(value) + 4
-        if total > limit:
-            return
-        yield name, value

@@ -89,7 +89,7 @@ class Inventory:
         for name in [name for name, count in self._arrived.items() if self._may_tell(name, count)]:
             row = self._row(name, "", "")
             if row is not None:
-                self._told.add(name)
+                self._remember(name)
                 self._seen[row[:3]] = row._replace(arrived=row.arrived + self._arrived.pop(name))
         seen, self._seen = self._seen, {}
         return list(seen.values())
@@ -112,7 +112,7 @@ class Inventory:
             cookie = read_set_cookie(name + b";" + attributes)
             row = self._row(self._shown(cookie.name), cookie.domain or "", cookie.path or "")
             if row is not None:
-                self._told.add(row.name)
+                self._remember(row.name)
                 self._seen[row[:3]] = _with(row, cookie, count, passed=passed)
 
     def _row(self, name: str, domain: str, path: str) -> CookieSeen | None:
@@ -134,8 +134,27 @@ class Inventory:
         for names, count in sets.items():
             for name in names.decode("latin-1").split("=")[:-1]:
                 shown = self._shown(name.strip(" \t"))[:_MAX_NAME]
-                if shown in self._arrived or len(self._arrived) < MAX_NAMES:
-                    self._arrived[shown] += count
+                if shown not in self._arrived and len(self._arrived) >= MAX_NAMES:
+                    self._forget_rare()
+                self._arrived[shown] += count
+
+    def _forget_rare(self) -> None:
+        """Make room: somebody may send names by the thousand. What came often enough stays."""
+        self._arrived = Counter(
+            {
+                name: count if self._may_tell(name, count) else count // 2
+                for name, count in self._arrived.items()
+                if count > 1 or self._may_tell(name, count)
+            }
+        )
+
+    def _remember(self, name: str) -> None:
+        if len(self._told) < MAX_NAMES:
+            self._told.add(name)
+
+    def forget(self) -> None:
+        """Forget all that was counted: a child after a fork, whose parent writes it down."""
+        self._seen, self._lines, self._sets, self._arrived = {}, Counter(), Counter(), Counter()
 
 
 def _with(row: CookieSeen, cookie: SetCookie, count: int, *, passed: bool) -> CookieSeen:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import time
-from email.utils import mktime_tz, parsedate_tz
 from typing import NamedTuple
+
+_MAX_ATTRIBUTE = 1_024  # bytes: browsers ignore a longer one (RFC 6265bis, 5.6)
+_LONGEST_S = 10**10
+_FIRST_YEAR = 1601  # as browsers have it
+_NUMBER = re.compile(r"-?[0-9]{1,64}")
+_PAST = re.compile(r"-[0-9]{1,64}|0{1,64}")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DATE = re.compile(
+    rf"[a-z]{{3,9}}, (\d\d)[ -]({'|'.join(_MONTHS)})[ -](\d{{4}}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC)",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class SetCookie(NamedTuple):
@@ -14,68 +26,88 @@ class SetCookie(NamedTuple):
         name: of the cookie; empty if it has none.
         domain: of the attribute, in small letters and without a dot in front; None if it is for the host alone.
         path: of the attribute; None if it follows from the request's address.
-        lifetime_s: seconds until it expires, 0 or less if it has; None if it ends with the session.
+        lifetime_s: seconds until it expires; None if it ends with the session, or that can't be read.
+        expires: whether the line removes the cookie, in whatever browser. What is doubtful doesn't: else it would be a
+            way past the gate.
     """
 
     name: str
-    domain: str | None
-    path: str | None
-    lifetime_s: float | None
-
-    @property
-    def expires(self) -> bool:
-        """Whether the line removes the cookie."""
-        return self.lifetime_s is not None and self.lifetime_s <= 0
+    domain: str | None = None
+    path: str | None = None
+    lifetime_s: float | None = None
+    expires: bool = False
 
 
 def read_set_cookie(line: bytes) -> SetCookie:
     """Read the value of a Set-Cookie header. Of an attribute that is there twice the last counts; Max-Age first."""
-    pair, *attributes = line.split(b";")
+    pair, *rest = line.split(b";")
     name, equals, _ = pair.partition(b"=")
-    domain = path = max_age = expires = None
-    for attribute in attributes:
-        key, _, value = attribute.partition(b"=")
-        key, text = key.strip(b" \t").lower(), value.strip(b" \t").decode("latin-1")
-        if key == b"domain":
-            domain = text.removeprefix(".").lower() or None
-        elif key == b"path":
-            path = text if text.startswith("/") else None
-        elif key == b"max-age":
-            max_age = _seconds(text, max_age)
-        elif key == b"expires":
-            expires = _until(text, expires)
-    shown = name.strip(b" \t").decode("latin-1") if equals else ""
-    return SetCookie(shown, domain, path, expires if max_age is None else max_age)
+    attributes = [_attribute(one) for one in rest]
+    values = dict(attributes)  # the last of each
+    domain, path = values.get("domain", "").removeprefix(".").lower(), values.get("path", "")
+    is_single = all(
+        sum(key == which for key, _ in attributes) <= 1 and len(values.get(which, "")) <= _MAX_ATTRIBUTE
+        for which in ("max-age", "expires")
+    )
+    max_age, expires = values.get("max-age"), values.get("expires")
+    return SetCookie(
+        name.strip(b" \t").decode("latin-1") if equals else "",
+        domain or None,
+        path if path.startswith("/") else None,
+        _lifetime(max_age, expires),
+        is_single and (_PAST.fullmatch(max_age) is not None if max_age is not None else _is_past(expires)),
+    )
 
 
-def _seconds(text: str, otherwise: float | None) -> float | None:
-    """Max-Age; what isn't a whole number is as if it weren't there."""
-    digits = text.removeprefix("-")
-    return float(text[:16]) if digits.isascii() and digits.isdigit() else otherwise
+def _attribute(text: bytes) -> tuple[str, str]:
+    key, _, value = text.partition(b"=")
+    return key.strip(b" \t").lower().decode("latin-1"), value.strip(b" \t").decode("latin-1")
 
 
-def _until(text: str, otherwise: float | None) -> float | None:
-    date = parsedate_tz(text)
+def _lifetime(max_age: str | None, expires: str | None) -> float | None:
+    if max_age is not None and _NUMBER.fullmatch(max_age):
+        return float(min(int(max_age), _LONGEST_S))
+    moment = _moment(expires)
+    return None if moment is None else moment - time.time()
+
+
+def _is_past(expires: str | None) -> bool:
+    moment = _moment(expires)
+    return moment is not None and moment <= time.time()
+
+
+def _moment(date: str | None) -> float | None:
+    """The moment of a date as servers write it, in seconds since 1970; None for any other: browsers differ in these."""
+    found = _DATE.fullmatch(date or "")
+    if found is None:
+        return None
+    day, month, year, hour, minute, second = found.groups()
+    number = _MONTHS.index(month.lower()) + 1
     try:
-        return mktime_tz((*date[:9], date[9] or 0)) - time.time() if date else otherwise
-    except (ValueError, OverflowError):  # a date that no calendar has
-        return otherwise
+        at = dt.datetime(int(year), number, int(day), int(hour), int(minute), int(second), tzinfo=dt.UTC)
+    except ValueError:  # no such day, hour or minute
+        return None
+    return at.timestamp() if at.year >= _FIRST_YEAR else None
 
 
-def expiring_line(name: str, *, domain: str | None, path: str, is_secure: bool) -> tuple[bytes, bytes]:
+def expiring_line(
+    name: str, *, domain: str | None, path: str, is_partitioned: bool = False, is_secure: bool
+) -> tuple[bytes, bytes]:
     """The line that makes a browser forget a cookie. `__Host-` and `__Secure-` need what they needed to be set.
 
     Args:
         name: of the cookie.
         domain: None for a cookie of the host alone.
         path: as it was set.
+        is_partitioned: whether it was set with Partitioned (CHIPS), and so is kept apart.
         is_secure: whether the request came over HTTPS.
     """
     is_host = name.lower().startswith("__host-")
     secured = is_secure or is_host or name.lower().startswith("__secure-")
     line = f"{name}=; Path={'/' if is_host else path}; Max-Age=0"
     line += f"; Domain={domain}" if domain and not is_host else ""
-    return b"set-cookie", (line + ("; Secure" if secured else "")).encode("latin-1", "replace")
+    line += "; Secure" if secured else ""
+    return b"set-cookie", (line + ("; Partitioned" if is_partitioned else "")).encode("latin-1", "replace")
 
 
 def default_path(path: str) -> str:

@@ -161,7 +161,7 @@ class Cookie(Section):
     session. `unclassified` is for what nobody has judged yet: such a cookie counts as unknown.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[!#-+.-:<>-~-]{1,128}$")]
     category: Literal[Category, "unclassified"]
     domain: str | None = None
     path: str | None = None

@@ -14,9 +14,9 @@ from typing import Self
 from pydantic import ValidationError
 
 from centtrack.errors import ConfigurationError, PolicyError, Problem
-from centtrack.policy.levels import Ip, Time
+from centtrack.policy.levels import Ip, Time, Visitor
 from centtrack.policy.load import read_document
-from centtrack.policy.model import Document, Limits, nearest
+from centtrack.policy.model import UNCLASSIFIED, Document, Limits, nearest
 
 PROFILES = ("strict", "gdpr", "kz", "cent")
 POLICY_VARIABLE = "CENTTRACK_POLICY"
@@ -141,15 +141,22 @@ class PrivacyPolicy:
     def consent_hash(self) -> str:
         """First 16 hex digits of the SHA-256 over what consent depends on: if it changes, visitors are asked again.
 
-        Purposes, categories of cookies, mode of consent, recipients and retention; no wording (clauses 14 and 16).
+        Purposes, categories of cookies and how long they last, mode of consent, recipients and retention; no wording
+        (clauses 14 and 16).
         """
         document = self.document
+        lifetimes: dict[str, int] = {}
+        for cookie in document.cookies:
+            if cookie.category not in {"necessary", UNCLASSIFIED}:
+                lifetimes[cookie.category] = max(lifetimes.get(cookie.category, 0), cookie.lifetime or 0)
+        visitor_days = document.visitor.days if self.limits(consented=True).visitor is Visitor.COOKIE else 0
         sinks = [(sink.name, sink.party, sink.country, sink.purposes, sink.retention) for sink in document.sinks]
         return _hashed(
             {
                 "controller": (document.controller.bin, sorted(document.controller.affiliates)),
                 "purposes": sorted(document.purposes),
-                "categories": sorted({cookie.category for cookie in document.cookies}),
+                "cookies": lifetimes,
+                "visitor": visitor_days,
                 "mode": document.consent.mode,
                 "sinks": sorted(sinks, key=repr),
             }
