@@ -123,7 +123,7 @@ def test_a_typo_in_the_policy_without_lifespan_is_said_once_a_process(tmp_path):
         load = Load(server, each=25).start().finish()
         server.stop()
     assert len(load.answered) == 100
-    assert server.log().count("nothing is recorded: ") == len(load.workers)
+    assert server.log().count("nothing is recorded, ") == len(load.workers)
     assert server.log().count("line 4: limits.default.page") == len(load.workers)
     assert not (tmp_path / "state").exists()
 

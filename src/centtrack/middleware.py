@@ -118,7 +118,7 @@ class TelemetryMiddleware:
     def _pass_unrecorded(self, kind: str) -> None:
         if self.problem is not None and kind in {"http", "websocket"}:
             if not self.unrecorded:
-                logger.error("nothing is recorded: %s", self.problem)
+                logger.error("nothing is recorded, and cookies pass without the gate: %s", self.problem)
             self.unrecorded += 1
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
