@@ -304,11 +304,12 @@ class Ours(Bare):
         )
         self.app = self.middleware = self.wrapped(make_app(), self.policy, sink)
 
-    def wrapped(self, app: ASGIApp, policy: PrivacyPolicy, sink: str) -> TelemetryMiddleware:
+    def wrapped(
+        self, app: ASGIApp, policy: PrivacyPolicy, sink: str, secret: bytes | None = None
+    ) -> TelemetryMiddleware:
         """An app behind the middleware."""
-        proxies = ["10.0.0.0/8"]
         return TelemetryMiddleware(
-            app, policy=policy, sink=sink, trusted_proxies=proxies, journal=self.journal, secret=SECRET
+            app, policy=policy, sink=sink, trusted_proxies=["10.0.0.0/8"], journal=self.journal, secret=secret
         )
 
     def begin(self) -> None:
@@ -345,7 +346,7 @@ class Consented(Ours):
         policy = self.policy.changed(consent={"gate": "enforce"})
         self._inner = make_app()
         self._tokens, self._hash = ConsentTokens([SECRET]), policy.consent_hash
-        self.app = self.middleware = self.wrapped(self._with_cookies, policy, sink)
+        self.app = self.middleware = self.wrapped(self._with_cookies, policy, sink, SECRET)
         if not gated:
             self._take_out_the_gate()
 

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from asgi import Recording
 from centtrack import PrivacyPolicy
 from centtrack.consent.ledger.ledger import open_ledger
+from centtrack.consent.ledger.place import default_place
 from centtrack.consent.ledger.records import ConsentRecord
 from centtrack.consent.web.routes import consent_routes
 
@@ -47,10 +48,10 @@ async def home(_request: Any) -> PlainTextResponse:
 
 
 class Site:
-    """A Starlette app behind the middleware, with a ledger of its own.
+    """A Starlette app behind the middleware, with a ledger.
 
     Args:
-        folder: for journal and ledger.
+        folder: for the journal. The ledger is in the user's state folder, which each test has its own of.
         policy: text of a policy.
         app: another app than one of Starlette with the routes.
         mount: path below which the routes are mounted.
@@ -98,10 +99,11 @@ class Site:
         return self.browser.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     def post(self, path: str, fields: dict[str, Any], **headers: str) -> Any:
-        """Post a form of this site."""
+        """Post a form of this site, with the policy that its pages have in force, unless the fields have another."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         form = {"content-type": "application/x-www-form-urlencoded"}
-        return self.browser.post(path, data=fields, headers={**OWN, **form, **named})
+        shown = {"policy": self.policy.consent_hash} if path.endswith("/decide") else {}
+        return self.browser.post(path, data={**shown, **fields}, headers={**OWN, **form, **named})
 
     def choose(self, choice: str, *categories: str, **fields: str) -> Any:
         """Post a choice."""
@@ -131,9 +133,9 @@ class Site:
 
     def records(self) -> list[ConsentRecord]:
         """The ledger's records."""
-        if not (self.folder / "consent.db").exists():
+        if not Path(default_place()).exists():
             return []
-        ledger = open_ledger(None, folder=self.folder, secrets=[SECRET])
+        ledger = open_ledger(None, secrets=[SECRET])
         try:
             return [record for record in ledger.records() if isinstance(record, ConsentRecord)]
         finally:

@@ -133,7 +133,7 @@ class Shop:
 
     def states(self) -> list[dict[str, str]]:
         """What the ledger has recorded."""
-        ledger = open_ledger(self.folder / "state" / "consent.db", folder=self.folder, secrets=[])
+        ledger = open_ledger(self.folder / "state" / "consent.db")
         try:
             return [record.states for record in ledger.records()]
         finally:

@@ -976,6 +976,16 @@ def test_a_sink_of_a_third_party_gets_no_event_without_consent(recording):
     assert (sink.accepted, sink.withheld, sink.closes) == (1, {"consent": 1}, True)
 
 
+def test_a_third_party_that_is_misspelled_stops_the_start(tmp_path, caplog):
+    """It would get every event, as our own sinks do."""
+    policy = PrivacyPolicy.parse('[[sinks]]\nname = "memry:"\nparty = "third"\n')
+    refused = TelemetryMiddleware(sending(*OK), policy=policy, sink="memory:", journal=tmp_path / "journal.db")
+    assert '"memry:"' in str(refused.problem)
+    assert "named memory:" in str(refused.problem)
+    assert serve(refused) == list(OK)
+    assert "nothing is recorded" in caplog.text
+
+
 async def _collect(events):
     """Nobody would await it."""
 

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -197,11 +196,6 @@ class RecordedRequest:
     def secrets(self) -> Sequence[bytes]:
         """The keys that cookies are signed with, oldest to newest."""
         return self._pipeline.capture.secrets
-
-    @property
-    def state_folder(self) -> Path:
-        """Where this app keeps its journal."""
-        return self._pipeline.journal.parent
 
     @property
     def client(self) -> str | None:

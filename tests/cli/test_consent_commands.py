@@ -1,5 +1,6 @@
 """`consent verify`, `export`, `erase` and `stats`."""
 
+import contextlib
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ import stat
 import pytest
 
 from centtrack.consent.ledger.ledger import Ledger
+from centtrack.consent.ledger.place import default_place
 from centtrack.consent.ledger.records import ShownText
 from ledgers import NEW_SECRET, SECRET, record
 
@@ -17,8 +19,8 @@ SHOWN = ShownText("May we count your visit?", "en")
 
 @pytest.fixture
 def path(tmp_path):
-    """Where the only ledger of this user is."""
-    return tmp_path / "state" / "centtrack" / "shop-1" / "consent.db"
+    """Where the only ledger of this user is, of an app in another folder."""
+    return tmp_path / "state" / "centtrack" / "consent" / "shop-1.db"
 
 
 @pytest.fixture
@@ -60,10 +62,7 @@ def test_verify_finds(cli, records, path):
     change(path, "delete from centtrack_consent_entry where number = 2")
     verified = cli("consent", "verify", "--write-head", "head.json")
     assert verified.code == 1
-    assert (
-        verified.out
-        == "Record 2 was removed [removed]\nThe ledger doesn't stand. 3 records, 0 of them erased; 1 finding.\n"
-    )
+    assert verified.out == "Record 2 was removed\nThe ledger doesn't stand. 3 records, 0 of them erased; 1 finding.\n"
 
 
 def test_a_head_that_is_kept_elsewhere(cli, records, path, tmp_path):
@@ -78,6 +77,41 @@ def test_a_head_that_is_kept_elsewhere(cli, records, path, tmp_path):
     assert cli("consent", "verify").code == 0
     cut = cli("consent", "verify", "--head", "head.json")
     assert (cut.code, "the chain ends at 4: cut." in cut.out) == (1, True)
+
+
+def test_a_head_is_not_overwritten_by_that_of_another_chain(cli, records, path, tmp_path):
+    """It may be the only trace of what was cut."""
+    old = path.read_bytes()
+    assert cli("consent", "erase", records[0].receipt).code == 0
+    assert cli("consent", "verify", "--write-head", "head.json").code == 0
+    kept = (tmp_path / "head.json").read_text()
+    path.write_bytes(old)
+    cut = cli("consent", "verify", "--write-head", "head.json")
+    assert (cut.code, "the chain ends at 4: cut." in cut.out) == (1, True)
+    assert "head.json is left as it is: it doesn't lie on the chain." in cut.out
+    assert (tmp_path / "head.json").read_text() == kept
+
+
+def test_a_head_gives_way_to_a_newer_one(cli, records, tmp_path):
+    assert cli("consent", "verify", "--write-head", "head.json").code == 0
+    assert cli("consent", "erase", records[0].receipt).code == 0
+    newer = cli("consent", "verify", "--write-head", "head.json", "--head", "head.json")
+    assert (newer.code, json.loads((tmp_path / "head.json").read_text())["number"]) == (0, 5)
+
+
+def test_a_file_that_holds_no_head_is_not_overwritten(cli, records, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    refused = cli("consent", "verify", "--write-head", "notes.txt")
+    assert (refused.code, "--write-head: notes.txt: this is no head" in refused.err) == (2, True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_secret_that_is_missing(cli, records, monkeypatch):
+    monkeypatch.setenv("CENTTRACK_SECRET", NEW_SECRET.decode())
+    verified = cli("consent", "verify")
+    assert verified.code == 1
+    assert "either a secret is missing from $CENTTRACK_SECRET, or the chain was rewritten." in verified.out
+    assert "The chain is whole, but who signed its head isn't known." in verified.out
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "can't be read"), ("{}", "no head of a ledger")])
@@ -122,11 +156,18 @@ def test_a_spreadsheet_runs_nothing(cli, records):
 def test_erase(cli, records):
     erased = cli("consent", "erase", records[2].receipt)
     assert (erased.code, erased.out.startswith("Erased: 2 records.")) == (0, True)
-    again = cli("consent", "erase", records[2].receipt)
+    assert "The visitor's browser still holds the choice" in erased.out
+    again = cli("consent", "erase", records[2].receipt.upper())
     assert (again.code, again.out) == (1, "Nothing is kept under this receipt.\n")
     assert cli("consent", "verify").out == "The chain stands. 5 records, 2 of them erased.\n"
     *_, last = cli("consent", "export").out.splitlines()
     assert json.loads(last)["consent_events"][0]["erased_records"] == [3, 4]
+
+
+@pytest.mark.parametrize("receipt", ["xyz", "", "a" * 31, "a" * 33, "a" * 32 + "\n", "%" * 32])
+def test_erase_what_is_no_receipt(cli, records, receipt):
+    refused = cli("consent", "erase", receipt)
+    assert (refused.code, "a receipt has 32 hex digits" in refused.err) == (2, True)
 
 
 def test_erase_without_the_secret(cli, records, monkeypatch):
@@ -144,11 +185,17 @@ def test_stats(cli, records):
     assert stats["by"] == {
         "method": {"form": 3}, "language": {"kk": 2, "ru": 1}, "month": {"2026-11": 3}, "policy": {"1": 3},
     }  # fmt: skip
+    assert stats["policies"] == {"1": {"fedcba9876543210": 3}}
+
+
+def test_stats_of_one_version_of_two_policies(cli, records, path):
+    with contextlib.closing(Ledger(path, [SECRET, NEW_SECRET], timeout_s=30)) as ledger:
+        ledger.append(record(consent_hash="0" * 16))
+    assert "policy  1 (2 different policies: 00000000 1, fedcba98 3) 4\n" in cli("consent", "stats").out
 
 
 def test_which_ledger(cli, records, path, tmp_path, monkeypatch):
-    other = tmp_path / "state" / "centtrack" / "blog-2" / "consent.db"
-    other.parent.mkdir()
+    other = path.with_name("blog-2.db")
     other.write_bytes(path.read_bytes())
     several = cli("consent", "verify")
     assert several.code == 2
@@ -160,12 +207,19 @@ def test_which_ledger(cli, records, path, tmp_path, monkeypatch):
     assert cli("consent", "verify").code == 0
 
 
-def test_no_ledger(cli, tmp_path, monkeypatch):
-    monkeypatch.delenv("CENTTRACK_LEDGER", raising=False)
-    none = cli("consent", "stats")
+def test_the_ledger_of_the_app_in_this_folder_comes_first(cli, records):
+    with contextlib.closing(Ledger(default_place(), [SECRET], timeout_s=30)) as ledger:
+        ledger.append(record())
+    assert cli("consent", "verify").out.startswith("The chain stands. 1 record, ")
+
+
+@pytest.mark.parametrize("command", [["verify"], ["stats"], ["export"], ["erase", "a" * 32]])
+def test_no_ledger(cli, tmp_path, command):
+    none = cli("consent", *command)
     assert (none.code, "no ledger in" in none.err) == (3, True)
-    missing = cli("consent", "stats", "--ledger", "missing.db")
-    assert (missing.code, "no such file" in missing.err) == (3, True)
+    missing = cli("consent", *command, "--ledger", "missing.db")
+    assert (missing.code, missing.out) == (3, "")
+    assert missing.err == "the ledger missing.db: there is no such file: no choice was recorded here\n"
     assert not (tmp_path / "missing.db").exists()
 
 

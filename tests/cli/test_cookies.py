@@ -7,8 +7,8 @@ import pytest
 from centtrack import PrivacyPolicy
 from centtrack.consent.inventory import CookieSeen
 from centtrack.delivery.journal import Journal
-from centtrack.delivery.paths import state_folder
 from centtrack.delivery.records import Encoded
+from centtrack.folders import state_folder
 
 DAY_S = 86_400
 
@@ -48,11 +48,11 @@ def test_all_is_as_declared(cli, journal, declared):
 @pytest.mark.parametrize(
     ("seen", "says"),
     [
-        (CookieSeen("new", "", "/", passed=1), "1 cookie of unknown purpose: new."),
+        (CookieSeen("new", "", "/", passed=1), "1 cookie not in the registry: new."),
         (CookieSeen("sid", arrived=1), "1 cookie from outside: sid."),
         (CookieSeen("sid", "", "/", passed=1, longest_s=5.0), "1 cookie longer-lived than declared: sid."),
         (CookieSeen("a\x1b[2Jb", "", "/", passed=1), "a\\x1b[2Jb"),  # a name that would clear the screen
-        (CookieSeen("[red]x", "", "/", passed=1), "unknown purpose: [red]x."),
+        (CookieSeen("[red]x", "", "/", passed=1), "not in the registry: [red]x."),
     ],
 )
 def test_findings(cli, journal, declared, seen, says):
@@ -69,7 +69,7 @@ def test_what_an_officer_should_know(cli, journal, declared):
     shown = cli("cookies", "--policy", declared).out
     assert "set for more than 400 days: other" in shown
     assert "declared, but never seen: sid" in shown
-    assert "3 cookies not named: each arrived in fewer than 10 requests" in shown
+    assert "3 cookies not named. Such a name arrived in fewer than 10 requests" in shown
     assert "junk" not in shown
 
 
@@ -90,7 +90,7 @@ def test_declaring(cli, journal, declared):
     shown = cli("cookies", "--policy", declared, "--declare")
     assert shown.code == 1  # `own` has yet to be judged
     assert 'name = "_ga_*"' in shown.out
-    assert "visitors who chose are asked again" in shown.out
+    assert "Visitors who chose are asked again: give the policy a new version (it is still 1)" in shown.out
     assert declared.read_text().startswith(before)
     found = {cookie.name: cookie for cookie in PrivacyPolicy.load(declared).document.cookies}
     assert {name: cookie.category for name, cookie in found.items()} == {
@@ -98,8 +98,10 @@ def test_declaring(cli, journal, declared):
     }  # fmt: skip
     assert (found["_ga_*"].domain, found["_ga_*"].lifetime, found["own"].path) == ("shop.example", 30, "/shop")
     written = declared.read_text()
-    assert cli("cookies", "--policy", declared, "--declare").code == 1
+    again = cli("cookies", "--policy", declared, "--declare")
     assert declared.read_text() == written  # nothing twice
+    assert (again.code, "nothing to declare" in again.out, "`--declare`" in again.out) == (1, True, False)
+    assert f"own. Such a cookie counts as not declared: change its category in {declared}" in again.out
     declared.write_text(written.replace("unclassified", "preferences"))
     assert cli("cookies", "--policy", declared).code == 0
 
@@ -110,11 +112,58 @@ def test_declaring_as_json_prints_json_only(cli, journal, declared):
     assert (shown.code, [one["category"] for one in json.loads(shown.out)["cookies"]]) == (0, ["analytics"])
 
 
-def test_which_policy_and_which_journal(cli, journal, declared):
-    assert (cli("cookies").code, "nothing has run here yet" in cli("cookies").err) == (2, True)
+def test_a_tracker_that_lasts_too_long_is_declared_and_remarked_upon(cli, journal, declared):
+    journal(
+        CookieSeen("_ga", passed=1, longest_s=395 * DAY_S),
+        CookieSeen("PHPSESSID", passed=1, longest_s=395 * DAY_S),
+        CookieSeen("own", passed=1, longest_s=390 * DAY_S),
+    )
+    shown = cli("cookies", "--policy", declared, "--declare").out
+    assert {one.name: one.lifetime for one in PrivacyPolicy.load(declared).document.cookies[1:]} == {
+        "_ga": 395, "PHPSESSID": 395, "own": 390,
+    }  # fmt: skip
+    assert "_ga: 395 days. The CNIL allows" in shown
+    assert shown.count("CNIL") == 1  # not for what is necessary
+
+
+def test_what_visitors_send_is_not_declared_as_necessary(cli, journal, declared):
+    journal(CookieSeen("PHPSESSID", arrived=50), CookieSeen("ivan@example.org", arrived=50))
+    shown = cli("cookies", "--policy", declared, "--declare")
+    assert [(one.name, one.category) for one in PrivacyPolicy.load(declared).document.cookies[1:]] == [
+        ("PHPSESSID", "unclassified")
+    ]
+    assert "ivan" not in shown.out + shown.err + declared.read_text()
+    assert "1 cookie not named" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "source"),
+    [
+        ([], None, "privacy.toml"),  # the app's folder
+        ([], "other.toml", "other.toml"),
+        (["--policy", "third.toml"], "other.toml", "third.toml"),
+    ],
+)
+def test_which_policy(cli, journal, declared, monkeypatch, options, variable, source):
+    for name in ("other.toml", "third.toml"):
+        declared.with_name(name).write_text(declared.read_text())
+    if variable:
+        monkeypatch.setenv("CENTTRACK_POLICY", variable)
+    journal(GA)
+    assert json.loads(cli("cookies", "--json", *options).out)["policy"] == source
+    assert cli("cookies", "--declare", *options).code == 0
+    assert "_ga_*" in declared.with_name(source).read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--declare"], ["--json"]])
+def test_a_profile_has_no_registry(cli, journal, options):
+    journal(GA)
+    unnamed = cli("cookies", *options)
+    assert (unnamed.code, "which policy is meant?" in unnamed.err, "CENTTRACK_POLICY" in unnamed.err) == (2, True, True)
+
+
+def test_which_journal(cli, journal, declared):
     first = journal(GA)
-    unnamed = cli("cookies", "--declare")
-    assert (unnamed.code, "CENTTRACK_POLICY" in unnamed.err) == (2, True)
     journal(SID, app="another")
     unclear = cli("cookies", "--policy", declared)
     assert (unclear.code, "--journal" in unclear.err, str(first) in unclear.err) == (2, True, True)
@@ -122,7 +171,37 @@ def test_which_policy_and_which_journal(cli, journal, declared):
     assert cli("cookies", "--journal", "nowhere.db").code == 3
 
 
-def test_nothing_was_seen(cli, journal):
+@pytest.mark.parametrize("options", [[], ["--declare"], ["--json"]])
+def test_nothing_has_run_yet(cli, options):
+    """As `status` says it."""
+    shown = cli("cookies", *options)
+    assert shown == (0, cli("status").out, "")
+    assert "nothing has run here yet" in shown.out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_a_terminal(cli, journal, declared, monkeypatch, columns):
+    """Nothing is cut off; a long name is folded."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    name = "a_long_name_of_an_application_server"
+    journal(
+        SID._replace(passed=1_234_567),
+        CookieSeen("sid", arrived=23_456_789),
+        CookieSeen(name, "", "/", passed=1, longest_s=500 * DAY_S),
+        CookieSeen("gone", "", "/", expired=1),
+    )
+    table = cli("cookies", "--policy", declared).out.split("not in the registry")[0]
+    rows = [line.split() for line in table.splitlines()]
+    assert ["cookie", "category", "set", "removed", "arrived", "longest", "findings"] in rows
+    assert ["sid", "necessary", "1,234k", "0", "23,456k", "session"] in rows
+    assert ["gone", "—", "0", "0", "0", "—", "only", "deleted"] in rows
+    assert "not declared" in table
+    assert "over 400 days" in table
+    assert "…" not in table
+    assert name in "".join(table.split()).replace("—100500dnotdeclared", "").replace("over400days", "")
+
+
+def test_nothing_was_seen(cli, journal, declared):
     journal()
     shown = cli("cookies")
     assert (shown.code, "No cookie was seen yet" in shown.out) == (0, True)
@@ -130,6 +209,6 @@ def test_nothing_was_seen(cli, journal):
 
 def test_status_sums_the_cookies_up(cli, journal):
     journal(SID, GA)
-    assert "Cookies: 2 names; 3 passed, 4 removed, 0 expired, 0 arrived" in cli("status").out
+    assert "Cookies by name: 2; 3 passed, 4 removed, 0 expired, 0 arrived" in cli("status").out
     (counts,) = json.loads(cli("status", "--json").out)
     assert counts["cookies"] == {"names": 2, "passed": 3, "removed": 4, "expired": 0, "arrived": 0}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from centtrack.delivery.paths import default_journal, known_journals, state_folder
+from centtrack.delivery.paths import default_journal, known_journals
+from centtrack.folders import state_folder
 
 SHOP = Path("/srv/shop")
 

@@ -16,6 +16,7 @@ from centtrack.consent.token import Choice, ConsentTokens
 from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.pipeline import Pipeline
+from centtrack.delivery.records import Encoded
 from centtrack.errors import RetryLater
 from centtrack.sinks.jsonl import JsonLinesSink
 from centtrack.testing import MemorySink, make_event
@@ -187,6 +188,28 @@ def test_a_third_party_gets_what_visitors_consented_to(tmp_path, decisions, head
     one.close()
     [counts] = read_counts(tmp_path / "journal.db").sinks
     assert (len(sink.events), counts.withheld, counts.closes) == (1 - sum(withheld.values()), withheld, True)
+
+
+def test_a_third_party_gets_nothing_from_before_it_was_declared(pipeline, tmp_path):
+    """What another policy recorded waits in the journal, for a sink that has become a third party's since."""
+    policy = PrivacyPolicy.parse(THIRD + '[limits.default]\ntime = "second"')
+    journal = Journal(tmp_path / "journal.db")
+    journal.open()
+    journal.register("memory:")
+    granted = {"consent": {"analytics": "given"}, "consent_source": "cookie", "time_precision": "second"}
+    hashes = [PrivacyPolicy.profile("strict").hash, None, policy.hash]
+    pending, held, ours = (make_event(policy_hash=one, **granted) for one in hashes)
+    lines = b"\n".join(map(msgspec.json.encode, (pending, ours)))
+    journal.append(Encoded(2, lines, []), worker="w", counts={("accepted", ""): 2})
+    hold(journal, 1, {held.event_id: msgspec.json.encode(held)})
+    journal.close()
+    sink = MemorySink()
+    one = pipeline(sink, profile=policy)
+    one.start()
+    one.close()
+    assert sink.events == [ours]
+    [counts] = read_counts(tmp_path / "journal.db").sinks
+    assert counts.withheld == {"policy": 2}
 
 
 def test_old_salts_go_in_the_background(pipeline, tmp_path):

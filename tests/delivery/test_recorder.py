@@ -344,11 +344,15 @@ pipeline = Pipeline(Capture(PrivacyPolicy.profile("cent")), [open_sink(f"jsonl:{
                     folder / "journal.db")
 pipeline.start()
 assert pipeline.flush(20)
-pipeline.capture.inventory.set(b"parent=1", passed=True)  # seen, and not written down yet
+inventory = pipeline.capture.inventory
+inventory.set(b"parent=1", passed=True)  # seen, and not written down yet
+for _ in range(9):
+    inventory.arrive(b"script=")  # which isn't told before the tenth
 if (child := os.fork()) == 0:
     try:
         pipeline.start()
-        pipeline.capture.inventory.set(b"child=1", passed=True)
+        inventory.set(b"child=1", passed=True)
+        inventory.arrive(b"script=")
         pipeline.close()
     finally:
         os._exit(0)
@@ -358,6 +362,7 @@ pipeline.close()
 
 
 def test_a_forked_child_does_not_count_its_parents_cookies(tmp_path):
+    """Neither those that may be told, nor those that arrived too rarely for that."""
     run_python(FORK_WITH_COOKIES, tmp_path)
     assert {row.name: row.passed for row in read_cookies(tmp_path / "journal.db")} == {"parent": 1, "child": 1}
 

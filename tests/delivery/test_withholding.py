@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from centtrack import PrivacyPolicy
-from centtrack.delivery.withholding import find_unmatched, make_withholding, why_withheld
+from centtrack.delivery.withholding import check_third_parties, find_unmatched, make_withholding, why_withheld
+from centtrack.errors import ConfigurationError
 from centtrack.policy.model import ConsentRules, SinkRules
 from centtrack.testing import make_event
 
@@ -77,9 +78,9 @@ def test_only_a_choice_of_ones_own_unlocks(consent, source, gpc, purposes):
         assert {consent.get(category) for category in needed} == {"given"}
 
 
-def document(*sinks):
+def policy(*sinks):
     tables = [f'[[sinks]]\nname = "{name}"\nparty = "{party}"\n' for name, party in sinks]
-    return PrivacyPolicy.parse("\n".join(tables)).document
+    return PrivacyPolicy.parse("\n".join(tables))
 
 
 @pytest.mark.parametrize(
@@ -98,17 +99,33 @@ def document(*sinks):
 )
 def test_whose_sink_it_is(tmp_path, monkeypatch, written, party, name, is_third):
     monkeypatch.chdir(tmp_path)
-    policy = document((written, party))
-    assert bool(make_withholding(policy, name.format(here=tmp_path))) is is_third
+    rules = policy((written, party))
+    assert bool(make_withholding(rules, name.format(here=tmp_path))) is is_third
 
 
 def test_two_entries_for_one_sink_must_both_allow():
     text = '[[sinks]]\nname = "s"\nparty = "third"\n[[sinks]]\nname = "s"\nparty = "third"\npurposes = ["marketing"]\n'
-    policy = PrivacyPolicy.parse(f'{text}[purposes]\nanalytics = "a"\nmarketing = "m"\n').document
-    withhold = make_withholding(policy, "s")
-    assert withhold(make_event(consent={"analytics": "given"}, consent_source="cookie")) == "consent"
-    assert withhold(make_event(consent=CHOICE, consent_source="cookie")) is None
+    rules = PrivacyPolicy.parse(f'{text}[purposes]\nanalytics = "a"\nmarketing = "m"\n')
+    withhold = make_withholding(rules, "s")
+    event = make_event(policy_hash=rules.hash, consent={"analytics": "given"}, consent_source="cookie")
+    assert withhold(event) == "consent"
+    assert withhold(make_event(policy_hash=rules.hash, consent=CHOICE, consent_source="cookie")) is None
+
+
+@pytest.mark.parametrize("before", [None, "", policy().hash, policy(("s", "first")).hash])
+def test_what_was_recorded_under_another_policy_is_withheld(before):
+    """The visitor consented, but to a policy in which this sink was nobody's, or ours."""
+    withhold = make_withholding(policy(("s", "third")), "s")
+    assert withhold(make_event(policy_hash=before, consent=CHOICE, consent_source="cookie")) == "policy"
 
 
 def test_names_that_no_sink_bears():
-    assert find_unmatched(document(("a", "first"), ("b", "third")), ["b", "c"]) == ["a"]
+    rules = policy(("a", "first"), ("b", "third"), ("c", "third")).document
+    assert find_unmatched(rules, ["b", "d"], "first") == ["a"]
+    assert find_unmatched(rules, ["b", "d"], "third") == ["c"]
+
+
+def test_a_third_party_that_no_sink_is_must_not_be_overlooked():
+    check_third_parties(policy(("a", "first"), ("b", "third")), ["b"])
+    with pytest.raises(ConfigurationError, match=r'names "c" as a third party\'s, but the sinks here are named b, d'):
+        check_third_parties(policy(("b", "third"), ("c", "third")), ["b", "d"])

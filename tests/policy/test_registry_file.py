@@ -13,7 +13,7 @@ from centtrack.policy.registry_file import append_cookies
 
 ENTRIES = [
     Cookie(name="sid", category="necessary", lifetime=0, purpose={"en": "Visit", "ru": "Посещение", "kk": "Келу"}),
-    Cookie(name='odd\\<>#', category="unclassified", domain="x.example", path="/shop", lifetime=7),
+    Cookie(name="odd\\<>#", category="unclassified", domain="x.example", path="/shop", lifetime=7),
 ]
 BY_HAND = """# Our policy. Ask legal before changing it.
 version   =   "7"   # spaced oddly
@@ -66,6 +66,20 @@ purpose = ""
 lifetime = 7
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "commented"),
+    [
+        ("# Our policy — ask §5\n", True),
+        ('version = "9" # spaced\n[purposes]\nanalytics = "Улучшать сервис"\n', True),  # a text, no comment
+        ("# Наша политика\n", False),
+        ('version = "9"  # Біздің саясат\n', False),
+    ],
+)
+def test_no_english_comment_in_a_file_of_another_language(file, text, commented):
+    file.write_text(text, encoding="utf-8")
+    assert ("#" in append_cookies(file, ENTRIES[:1])) is commented
 
 
 def test_mode_and_link_stay(tmp_path, file):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+_COULD_NOT_RUN = 3  # as in cli/output.py, which needs the extra
+
 
 def main() -> None:
     """Run `centtrack`. Without the extra `cli`, say what to install."""
@@ -11,7 +13,8 @@ def main() -> None:
         import rich
         import typer
     except ImportError:
-        sys.exit("the command line needs an optional part of centtrack: pip install 'centtrack[cli]'")
+        sys.stderr.write("the command line needs an optional part of centtrack: pip install 'centtrack[cli]'\n")
+        sys.exit(_COULD_NOT_RUN)
     del rich, typer
     from centtrack.cli.app import run
 

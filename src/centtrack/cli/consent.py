@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import msgspec
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from centtrack.cli.output import FINDING, bar, console
+from centtrack.cli.consent_stats import as_data, many, print_stats
+from centtrack.cli.output import FINDING, console
 from centtrack.consent.ledger.chain import Head, read_head, write_head
 from centtrack.consent.ledger.export import CSV_COLUMNS, make_document, make_row, make_text_document
-from centtrack.consent.ledger.ledger import FILE_NAME, LEDGER_VARIABLE, Ledger
-from centtrack.consent.ledger.stats import LedgerStats, count_records
+from centtrack.consent.ledger.ledger import Ledger
+from centtrack.consent.ledger.place import LEDGER_VARIABLE, default_place, known_ledgers, ledgers_folder
+from centtrack.consent.ledger.stats import count_records
 from centtrack.consent.ledger.verification import Verification
-from centtrack.delivery.paths import state_folder
 from centtrack.errors import ConfigurationError, LedgerError
 from centtrack.signing import read_secrets
 
@@ -35,7 +34,8 @@ LedgerOption = Annotated[
     str | None,
     typer.Option(
         "--ledger",
-        help=f"File, sqlite:///… or postgresql://… Default: ${LEDGER_VARIABLE}, else the one in the state folder.",
+        help=f"File, sqlite:///… or postgresql://… Default: ${LEDGER_VARIABLE}, else that of the app in this folder, "
+        "else the only one in the state folder.",
     ),
 ]
 
@@ -56,15 +56,13 @@ def verify(
     ] = None,
 ) -> None:
     """Check every record, the chain and its head; with $CENTTRACK_SECRET, who signed it. Exit 1 on findings."""
-    exported = _read_head_file(head) if head else None
-    verification = _open(ledger).verify(exported)
-    _print_verification(verification, exported)
-    if not verification.stands:
-        raise typer.Exit(FINDING)
-    if write_head_to and verification.head is not None:
-        with _written(write_head_to) as file:
-            file.write(write_head(verification.head).decode())
-        console.print(f"The head of record {verification.head.number:,} is in {write_head_to}.", markup=False)
+    exported = _read_head_file("--head", head) if head else None
+    kept = _read_head_file("--write-head", write_head_to) if write_head_to and write_head_to.exists() else None
+    opened = _open(ledger)
+    verification = opened.verify(exported)
+    _report(verification, exported)
+    if write_head_to:
+        _write_head(verification if kept is None else opened.verify(kept), kept, write_head_to)
 
 
 @app.command("export")
@@ -92,11 +90,17 @@ def erase(
     receipt: Annotated[str, typer.Argument(help="The receipt's id, 32 hex digits.")], ledger: LedgerOption = None
 ) -> None:
     """Erase what is kept under a receipt; the chain stands, and says that it was erased. Exit 1 if there is nothing."""
-    count = _open(ledger).erase(receipt)
+    if not re.fullmatch("[0-9a-f]{32}", receipt.lower()):
+        raise ConfigurationError("that is no receipt: a receipt has 32 hex digits")
+    count = _open(ledger).erase(receipt.lower())
     if not count:
         console.print("Nothing is kept under this receipt.")
         raise typer.Exit(FINDING)
-    console.print(f"Erased: {_many(count, 'record')}. Backups and exports are yours to clean.")
+    console.print(
+        f"Erased: {many(count, 'record')}. The visitor's browser still holds the choice, and it applies, until the "
+        "visitor withdraws it or it expires. Backups and exports are yours to clean.",
+        soft_wrap=True,
+    )
 
 
 @app.command("stats")
@@ -104,48 +108,71 @@ def stats(ledger: LedgerOption = None, json: Annotated[bool, typer.Option("--jso
     """Count decisions and withdrawals, and who accepts what. Erased records aren't in it."""
     counted = count_records(_open(ledger).records())
     if json:
-        console.print_json(data=_as_data(counted))
+        console.print_json(data=as_data(counted))
     else:
-        _print_stats(counted)
+        print_stats(counted)
 
 
 def _open(where: str | None) -> Ledger:
     given = [one.strip() for one in os.environ.get(SECRET_VARIABLE, "").split(",")]
     secrets = read_secrets([one for one in given if one])
-    return Ledger(where or os.environ.get(LEDGER_VARIABLE) or _only_ledger(), secrets, timeout_s=_TIMEOUT_S)
+    return Ledger(where or _find_ledger(), secrets, timeout_s=_TIMEOUT_S)
 
 
-def _only_ledger() -> Path:
-    found = sorted(state_folder().glob(f"*/{FILE_NAME}"))
+def _find_ledger() -> str | Path:
+    """That of the app in this folder, by the app's own rule; else the only one there is."""
+    place = default_place()
+    found = known_ledgers()
+    if not isinstance(place, Path) or place in found:
+        return place
     if len(found) == 1:
         return found[0]
     if not found:
-        raise LedgerError(f"no ledger in {state_folder()}: name one with --ledger or ${LEDGER_VARIABLE}")
+        raise LedgerError(f"no ledger in {ledgers_folder()}: name one with --ledger or ${LEDGER_VARIABLE}")
     listed = "".join(f"\n  {path}" for path in found)
-    raise ConfigurationError(f"which ledger? Name one with --ledger:{listed}")
+    raise ConfigurationError(f"which ledger? No app of this folder has one. Name one with --ledger:{listed}")
 
 
-def _read_head_file(path: Path) -> Head:
+def _read_head_file(option: str, path: Path) -> Head:
     try:
         return read_head(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"--head: {path} can't be read: {error.strerror}") from None
+        raise ConfigurationError(f"{option}: {path} can't be read: {error.strerror}") from None
     except ConfigurationError as error:
-        raise ConfigurationError(f"--head: {path}: {error}") from None
+        raise ConfigurationError(f"{option}: {path}: {error}") from None
+
+
+def _report(verification: Verification, exported: Head | None) -> None:
+    _print_verification(verification, exported)
+    if not verification.stands:
+        raise typer.Exit(FINDING)
+
+
+def _write_head(verification: Verification, kept: Head | None, path: Path) -> None:
+    """Keep the head. One that is in the file must lie on the chain: it may be the only trace of what was cut."""
+    if not verification.stands:
+        console.print(f"{path} is left as it is: it doesn't lie on the chain.", style="red", markup=False)
+        _report(verification, kept)
+    if verification.head is not None:
+        with _written(path) as file:
+            file.write(write_head(verification.head).decode())
+        console.print(f"The head of record {verification.head.number:,} is in {path}.", markup=False)
 
 
 def _print_verification(verification: Verification, exported: Head | None) -> None:
     for finding in verification.findings:
-        console.print(f"{finding.words} [{finding.what}]", style="red", markup=False, soft_wrap=True)
+        console.print(finding.words, style="red", markup=False, soft_wrap=True)
     more = verification.found - len(verification.findings)
     if more:
         console.print(f"… and {more:,} more.", style="red")
-    count, erased = _many(verification.records, "record"), f"{verification.erased:,} of them erased"
+    count, erased = many(verification.records, "record"), f"{verification.erased:,} of them erased"
     if verification.stands:
         against = f"; the exported head of record {exported.number:,} lies on it" if exported else ""
         console.print(f"[green]The chain stands{against}.[/green] {count}, {erased}.")
+    elif {finding.what for finding in verification.findings} == {"mac"}:
+        console.print(f"[red]The chain is whole, but who signed its head isn't known.[/red] {count}, {erased}.")
     else:
-        found = _many(verification.found, "finding")
+        found = many(verification.found, "finding")
         console.print(f"[red]The ledger doesn't stand.[/red] {count}, {erased}; {found}.")
     if not verification.is_keyed:
         console.print(
@@ -180,36 +207,3 @@ def _write_csv(ledger: Ledger, file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     writer.writerows(map(make_row, ledger.records()))
-
-
-def _print_stats(counted: LedgerStats) -> None:
-    totals = (_many(counted.decisions, "decision"), _many(counted.withdrawals, "withdrawal"))
-    console.print(f"{', '.join(totals)}, {_many(counted.erased, 'record')} erased")
-    if not counted.decisions:
-        return
-    table = Table("category", "given", "refused", "accepted", "", title="Decisions", title_justify="left")
-    for category, answers in counted.answers.items():
-        shares = (f"{answers.acceptance:.1%}", bar(answers.acceptance))
-        table.add_row(category, f"{answers.given:,}", f"{answers.refused:,}", *shares)
-    console.print(table)
-    for name, counts in counted.by.items():
-        listed = ", ".join(f"{value or 'none'} {count:,}" for value, count in sorted(counts.items()))
-        console.print(f"[bold]{name}[/bold]  {escape(listed)}")
-
-
-def _as_data(counted: LedgerStats) -> dict[str, object]:
-    answers = {
-        category: {**asdict(one), "acceptance": round(one.acceptance, 4)} for category, one in counted.answers.items()
-    }
-    return {
-        "decisions": counted.decisions,
-        "withdrawals": counted.withdrawals,
-        "erasures": counted.erasures,
-        "erased": counted.erased,
-        "answers": answers,
-        "by": counted.by,
-    }
-
-
-def _many(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'s' * (count != 1)}"

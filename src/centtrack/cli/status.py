@@ -13,7 +13,8 @@ from rich.table import Column, Table
 
 from centtrack.cli.output import FINDING, console
 from centtrack.delivery.counters import Counts, read_counts
-from centtrack.delivery.paths import known_journals, state_folder
+from centtrack.delivery.paths import known_journals
+from centtrack.folders import state_folder
 
 
 def status(
@@ -47,7 +48,7 @@ def print_counts(counts: Counts) -> None:
             console.print(f"{title}: " + ", ".join(f"{count:,} {kind}" for kind, count in totals.items()))
     if counts.cookies:
         console.print(
-            "Cookies: {names:,} names; {passed:,} passed, {removed:,} removed, {expired:,} expired, "
+            "Cookies by name: {names:,}; {passed:,} passed, {removed:,} removed, {expired:,} expired, "
             "{arrived:,} arrived. `centtrack cookies` names them.".format(**counts.cookies)
         )
     if counts.held_until is not None:

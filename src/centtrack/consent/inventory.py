@@ -65,10 +65,10 @@ class Inventory:
             line: value of the header.
             passed: whether the gate let it pass.
         """
-        pair, _, attributes = line.partition(b";")
-        name, equals, _ = pair.partition(b"=")
+        end = line.find(b";")
+        pair, attributes = (line, b"") if end < 0 else (line[:end], line[end:])
         # Taken apart later, many at once: this is done for every response that sets a cookie.
-        self._lines[name + equals, attributes, passed] += 1
+        self._lines[pair[: pair.find(b"=") + 1], attributes, passed] += 1
         if len(self._lines) >= _MAX_SETS:
             self._take_lines_apart()
 
@@ -109,7 +109,7 @@ class Inventory:
     def _take_lines_apart(self) -> None:
         lines, self._lines = self._lines, Counter()
         for (name, attributes, passed), count in lines.items():
-            cookie = read_set_cookie(name + b";" + attributes)
+            cookie = read_set_cookie(name + attributes)
             row = self._row(self._shown(cookie.name), cookie.domain or "", cookie.path or "")
             if row is not None:
                 self._remember(row.name)

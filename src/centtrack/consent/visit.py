@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 from centtrack.consent.state import SCOPE_KEY, Consent
@@ -20,7 +19,6 @@ class Visit(Protocol):
         consent: what the visitor allows.
         tokens: signs and reads choices; None without a secret.
         secrets: the keys, oldest to newest.
-        state_folder: where this app keeps its journal.
         client: the address that is believed to be the visitor's; None if there is none. Never stored.
     """
 
@@ -28,7 +26,6 @@ class Visit(Protocol):
     consent: Consent
     tokens: ConsentTokens | None
     secrets: Sequence[bytes]
-    state_folder: Path
     client: str | None
 
     def keep_out(self) -> None:
@@ -47,6 +44,8 @@ def visit_of(scope: Mapping[str, Any]) -> Visit:
     visit = scope.get(SCOPE_KEY)
     if visit is None:
         raise ConfigurationError(
-            "the consent routes need TelemetryMiddleware around the app: it reads and signs what visitors choose"
+            "no TelemetryMiddleware has seen this request. Either there is none around the routes, or it is inside "
+            "(right is `TelemetryMiddleware(with_consent_routes(app), …)`), or it is off: disabled, or its "
+            "configuration is wrong, which it has logged at start"
         )
     return cast("Visit", visit)

@@ -14,9 +14,9 @@ from typing import Any
 
 import apsw
 
-from centtrack.delivery.paths import make_private_folder
 from centtrack.delivery.schema import APPLICATION_ID, VERSION, create, upgrade
 from centtrack.errors import JournalError
+from centtrack.folders import make_private_folder
 from centtrack.locks import FileLock
 
 _BUSY_TIMEOUT_MS = 5_000

@@ -16,11 +16,12 @@ from centtrack.capture.capture import Capture
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
 from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.paths import default_journal, make_private_folder, state_folder
+from centtrack.delivery.paths import default_journal
 from centtrack.delivery.recorder import Recorder, Totals, Work
-from centtrack.delivery.withholding import Withhold, find_unmatched, make_withholding
+from centtrack.delivery.withholding import Withhold, check_third_parties, find_unmatched, make_withholding
 from centtrack.errors import ConfigurationError
 from centtrack.event import Event
+from centtrack.folders import make_private_folder, state_folder
 from centtrack.sinks.base import Sink, is_storing, name_of
 from centtrack.visitor.daily_key import DAY_S
 from centtrack.visitor.salt_file import purge_salts
@@ -44,6 +45,9 @@ class Pipeline:
         journal: the journal's file; None: one of this app, in the user's state folder.
         salts: where the salts of daily keys are kept, if the policy has these; None: beside the journal.
         debug: whether `track()` raises where it would only count.
+
+    Raises:
+        ConfigurationError: if the policy names a third party's sink that isn't among these.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Pipeline:
         *,
         debug: bool = False,
     ) -> None:
+        check_third_parties(capture.policy, [name_of(sink) for sink in sinks])
         self.capture = capture
         self.debug = debug
         self.sinks = tuple(sinks)
@@ -80,7 +85,7 @@ class Pipeline:
         if self._owner not in {None, os.getpid()}:
             self._lock = threading.Lock()  # the parent's may have been held when it forked
             self._written = self.capture.totals()  # which the parent writes, as it does what it saw of cookies
-            self.capture.inventory.drain()
+            self.capture.inventory.forget()
         with self._lock:
             if self._recorder is not None and self._owner == os.getpid():
                 return self._recorder
@@ -109,7 +114,7 @@ class Pipeline:
         return recorder
 
     def _withholding(self, sink: Sink) -> Withhold | None:
-        return make_withholding(self.capture.policy.document, name_of(sink))
+        return make_withholding(self.capture.policy, name_of(sink))
 
     def _warm(self) -> None:
         """In the recorder's thread: this may take its time. Salts that nobody uses any more go."""
@@ -149,7 +154,7 @@ class Pipeline:
     def _say_unmatched(self) -> None:
         names = list(map(name_of, self.sinks))
         policy = self.capture.policy
-        for name in find_unmatched(policy.document, names):
+        for name in find_unmatched(policy.document, names, "first"):
             self.say_once(
                 f'{policy.source}: [[sinks]] names "{name}", but the sinks here are named {", ".join(names)}: '
                 "what it says of that one holds for none of them",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 
+from centtrack.errors import ConfigurationError
 from centtrack.event import Event
 from centtrack.policy.model import ConsentRules, Document, SinkRules
+from centtrack.policy.policy import PrivacyPolicy
 
-Reason = Literal["signal", "consent", "implied", "asserted"]
+Reason = Literal["policy", "signal", "consent", "implied", "asserted"]
 Withhold = Callable[[Event], Reason | None]
 """Tells why a sink may not have an event; None if it may."""
 
@@ -45,28 +47,58 @@ def why_withheld(event: Event, sink: SinkRules, consent: ConsentRules) -> Reason
     return None if "cookie" in sources else "consent"
 
 
-def make_withholding(document: Document, name: str) -> Withhold | None:
+def make_withholding(policy: PrivacyPolicy, name: str) -> Withhold | None:
     """What is to be withheld from a sink; None if it isn't a third party's.
 
     Args:
-        document: the policy.
+        policy: the one in force.
         name: of the sink.
     """
+    document = policy.document
     entries = [entry for entry in document.sinks if entry.party == "third" and _is_named(entry.name, name)]
     if not entries:
         return None
 
     def withhold(event: Event) -> Reason | None:
+        # The journal may hold events from before: their visitors chose knowing of other recipients, or of none.
+        if event.policy_hash != policy.hash:
+            return "policy"
         reasons = (why_withheld(event, entry, document.consent) for entry in entries)
         return next((reason for reason in reasons if reason), None)
 
     return withhold
 
 
-def find_unmatched(document: Document, names: Iterable[str]) -> list[str]:
-    """Names in the policy's `[[sinks]]` that no sink bears: what they say holds for nothing."""
-    known = list(names)
-    return [entry.name for entry in document.sinks if not any(_is_named(entry.name, name) for name in known)]
+def find_unmatched(document: Document, names: Collection[str], party: Literal["first", "third"]) -> list[str]:
+    """Names in the policy's `[[sinks]]` that no sink bears: what they say holds for nothing.
+
+    Args:
+        document: the policy.
+        names: of the sinks.
+        party: whose entries to look at.
+    """
+    entries = [entry for entry in document.sinks if entry.party == party]
+    return [entry.name for entry in entries if not any(_is_named(entry.name, name) for name in names)]
+
+
+def check_third_parties(policy: PrivacyPolicy, names: Collection[str]) -> None:
+    """Refuse a policy whose third parties aren't all found: one that is misspelled would get everything.
+
+    Args:
+        policy: the one in force.
+        names: of the sinks.
+
+    Raises:
+        ConfigurationError: if an entry of a third party names no sink.
+    """
+    unmatched = find_unmatched(policy.document, names, "third")
+    if unmatched:
+        listed = ", ".join(f'"{name}"' for name in unmatched)
+        raise ConfigurationError(
+            f"{policy.source}: [[sinks]] names {listed} as a third party's, but the sinks here are named "
+            f"{', '.join(names)}. One that is misspelled would get every event: write the name as it is here, or take "
+            "the entry out"
+        )
 
 
 def _is_named(written: str, name: str) -> bool:

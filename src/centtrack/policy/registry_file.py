@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from centtrack.policy.policy import PrivacyPolicy
 from centtrack.policy.toml_lines import key_lines
 
 _UNJUDGED = "# Nobody has judged this one yet: what is it for? Until then it counts as unknown."
+_OTHER_COMMENT = re.compile(r"#.*[^\W\d_a-zA-Z]")  # a letter that English hasn't
 _PROPOSED = "# Proposed from a list of well-known cookies: check it."
 
 
@@ -39,7 +41,8 @@ def append_cookies(path: Path, entries: Sequence[Cookie]) -> str:
         text = before.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"can't read the policy {path}: {error}") from None
-    added = "\n".join(write_entry(entry) for entry in entries)
+    in_english = not _OTHER_COMMENT.search(text)
+    added = "\n".join(write_entry(entry, commented=in_english) for entry in entries)
     _check_registry_is_open(path, text, added)
     ending = "\r\n" if "\r\n" in text else "\n"
     gap = "\n" if text.endswith("\n") or not text else "\n\n"
@@ -52,9 +55,15 @@ def append_cookies(path: Path, entries: Sequence[Cookie]) -> str:
     return added
 
 
-def write_entry(entry: Cookie) -> str:
-    """An entry as TOML, with a comment that says what an officer has to do."""
-    return "\n".join([_UNJUDGED if entry.category == UNCLASSIFIED else _PROPOSED, "[[cookies]]", *_lines(entry), ""])
+def write_entry(entry: Cookie, *, commented: bool = True) -> str:
+    """An entry as TOML.
+
+    Args:
+        entry: what to write.
+        commented: whether to say above it, in English, what an officer has to do.
+    """
+    comment = _UNJUDGED if entry.category == UNCLASSIFIED else _PROPOSED
+    return "\n".join([*([comment] if commented else []), "[[cookies]]", *_lines(entry), ""])
 
 
 def _lines(entry: Cookie) -> Iterator[str]:

@@ -132,4 +132,6 @@ def test_a_record_that_could_not_be_read_again_is_not_written():
 
 
 def test_the_hash_of_a_text():
-    assert ShownText("Сәлем", "kk").hash == hashlib.sha256("Сәлем".encode()).hexdigest()
+    """Of the language too: the same words may stand under another one."""
+    assert ShownText("Hello", "en").hash == hashlib.sha256(b"en\0Hello").hexdigest()
+    assert ShownText("Сәлем", "kk").hash == hashlib.sha256(b"kk\0" + "Сәлем".encode()).hexdigest()

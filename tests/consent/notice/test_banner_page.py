@@ -61,10 +61,11 @@ contact = "javascript:hacked=1//https://"
 [purposes]
 analytics = "<img src=x onerror=hacked=1><a href='javascript:hacked=1'>x</a>"
 [[cookies]]
-name = "x' onfocus='hacked=1' autofocus='"
+name = "'><svg><script>hacked</script>"
 category = "analytics"
 purpose = "</details></table><svg onload=hacked=1>"
 """
+CONSENT_HASH = PrivacyPolicy.parse(POLICY).consent_hash
 ALLOWED = Consent({"preferences": State.REFUSED, "analytics": State.GIVEN, "marketing": State.REFUSED}, "cookie")
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 LOOKS = [(scheme, size) for scheme in ("light", "dark") for size in (DESK, PHONE)]
@@ -85,7 +86,7 @@ class Site(ThreadingHTTPServer):
         """As it is before each test."""
         self.notice = Notice(PrivacyPolicy.parse(POLICY))
         self.consent, self.asks, self.fails, self.server_side, self.style = NO_CHOICE, True, set(), False, ""
-        self.posts = []
+        self.posts, self.is_changed = [], False
 
     def answer(self, path, query):
         """Content type and body."""
@@ -141,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"])).decode()
         self.server.posts.append((self.path, parse_qs(body, keep_blank_values=True)))
+        if self.server.is_changed:
+            self.server.is_changed = False
+            return self._send(409, "application/json", "{}")
         if self.path in self.server.fails:
             return self._send(503, "application/json", "{}")
         chosen = self.server.posts[-1][1].get("choice") == ["accept"]
@@ -318,7 +322,7 @@ def test_page_by_keyboard(visit, site):
                 "save",
             ),
             "Withdraw everything",
-            *("/consent/policy?lang=en", "/consent/receipt", "/"),
+            *("/consent/receipt", "/consent/policy?lang=en", "/"),
         ]
 
 
@@ -339,7 +343,7 @@ def test_choosing_on_the_page(visit, site, keys, expected, has_script):
         for key in keys[1:]:
             page.keyboard.press(key)
         page.locator("[role=status]:focus").wait_for()
-    form = {"lang": ["ru"], "back": ["/"], "via": ["form"]}
+    form = {"lang": ["ru"], "back": ["/"], "via": ["form"], "policy": [CONSENT_HASH]}
     assert site.posts == [("/consent/decide", form | expected)]
 
 
@@ -356,7 +360,8 @@ def test_banner_of_the_server_works_without_script(visit, site):
     with visit("/?lang=kk", java_script_enabled=False) as page:
         banner_of(page).locator("button[value=refuse]").click()
         page.locator("[role=status]").wait_for()
-    assert site.posts == [("/consent/decide", {"choice": ["refuse"], "lang": ["kk"], "back": ["/"], "via": ["banner"]})]
+    shown = {"lang": ["kk"], "back": ["/"], "via": ["banner"], "policy": [CONSENT_HASH]}
+    assert site.posts == [("/consent/decide", {"choice": ["refuse"]} | shown)]
 
 
 @pytest.mark.parametrize("path", ["/consent", "/consent/policy", "/"])
@@ -400,7 +405,8 @@ def test_choosing_in_the_banner(visit, site, choice, state, storage, server_side
         told = page.evaluate("told")
         assert focused(page) == "first"
         layer = page.evaluate("dataLayer.map(one => [...one])")
-    assert site.posts == [("/consent/decide", {"choice": [choice], "lang": ["en"], "via": ["banner"]})]
+    shown = {"lang": ["en"], "via": ["banner"], "policy": [CONSENT_HASH]}
+    assert site.posts == [("/consent/decide", {"choice": [choice]} | shown)]
     assert [(one["source"], one["asks"], one["states"]["analytics"]) for one in told] == [
         ("default", True, "unknown"),
         ("cookie", False, state),
@@ -439,6 +445,25 @@ def test_a_choice_that_cant_be_saved_says_so(visit, site):
         site.fails = set()
         page.locator("button[value=refuse]").click()
         page.locator("[data-centtrack-banner]").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("server_side", [False, True])
+def test_a_policy_that_changed_meanwhile_is_shown_anew(visit, site, server_side):
+    site.is_changed, site.server_side = True, server_side
+    with visit("/?lang=en", tolerates=["409"]) as page:
+        settled(page)
+        changed = PrivacyPolicy.parse(
+            POLICY.replace('name = "theme"', 'name = "skin"') + '[purposes.security]\nen = "x"'
+        )
+        site.notice = Notice(changed)
+        banner_of(page).locator("button[value=accept]").click()
+        page.get_by_role("status").get_by_text("The policy has changed meanwhile").wait_for()
+        assert page.evaluate("told.length") == 1
+        assert page.evaluate("document.activeElement.matches('[data-centtrack-banner]')")
+        page.locator("button[value=accept]").click()
+        page.locator("[data-centtrack-banner]").wait_for(state="detached")
+        assert page.evaluate("told.length") == 2
+    assert [fields["policy"] for _, fields in site.posts] == [[CONSENT_HASH], [changed.consent_hash]]
 
 
 @pytest.mark.parametrize("broken", ["/consent/state", "/consent/banner"])

@@ -166,7 +166,9 @@ def test_there_is_a_text_for_everything():
     }
     assert set(texts["limit"]) == set(LEVELS)
     assert set(texts["state"]) == {*State, "implied"} - {State.UNKNOWN, State.REQUESTED}
-    assert set(texts["status"]) == {"saved", "withdrawn", "not_saved", "no_secret"}
+    assert set(texts["status"]) == {"saved", "not_saved", "policy_changed"}
+    assert set(texts["gate"]) == {"observe", "declared", "enforce"}
+    assert all(set(said) == set(texts["gate"]["enforce"]) for said in texts["gate"].values())
     assert set(texts["about"]) == set(texts["category"])
 
 
@@ -290,17 +292,17 @@ def test_what_was_granted_can_be_withdrawn(consent, expected):
     assert ('href="/consent/receipt"' in html) is expected
 
 
-@pytest.mark.parametrize("status", ["saved", "withdrawn", "not_saved", "no_secret"])
+@pytest.mark.parametrize("status", ["saved", "withdrawn", "not_saved", "no_secret", "policy_changed"])
 def test_what_happened_is_said(status):
     html = page_of(notice_of(), "ru", status=status)
     assert Tags(html).of("p", role="status")
-    assert texts_in("ru")["status"][status] in html
+    assert (texts_in("ru")["status"] | texts_in("ru")["gate"]["observe"])[status] in html
     assert 'role="status"' not in page_of(notice_of())
     assert ("Ваш выбор хранится" in html) is (status != "no_secret")
 
 
 def test_implied_consent_is_said_and_is_what_the_reader_allows():
-    policy = PrivacyPolicy.parse(POLICY + '[consent]\nmode = "implied"')
+    policy = PrivacyPolicy.parse(POLICY + '[consent]\nmode = "implied"\ngate = "enforce"')
     reader = ConsentReader(policy.document.consent, policy.consent_hash, ConsentTokens([b"0" * 32]))
     consent = reader.read(gpc=False, dnt=False)
     allowed = [category for category in asked_categories(policy) if consent.allows(category)]
@@ -313,6 +315,78 @@ def test_implied_consent_is_said_and_is_what_the_reader_allows():
     assert "Some (analytics) count as allowed until you refuse them. Others (marketing) are only used if" in said
     assert "Counts as allowed" in Notice(policy).shown("page", "en").text
     assert "(implied consent): analytics" in Notice(policy).policy_page("en", base="")
+
+
+GATES = ["observe", "declared", "enforce"]
+HELD_BACK = {  # what only a gate that removes everything else may promise
+    "en": [
+        "only necessary",
+        "only sets",
+        "are removed",
+        "only used if",
+        "Everything else is up to you",
+        "Switched off",
+    ],
+    "ru": ["только необходимые файлы", "удалены", "используются, только", "Остальное решаете", "Отключено"],
+    "kk": ["тек қажетті ", "жойылды", "тек сіз рұқсат", "Қалғанын өзіңіз", "өшірулі"],
+}
+LISTED = {"en": "listed", "ru": "названны", "kk": "көрсет"}
+
+
+def said_under(gate, language, mode="opt_in"):
+    """All that is said of what the gate does: by page, banner and policy."""
+    notice = notice_of(f'{POLICY}[consent]\ngate = "{gate}"\nmode = "{mode}"')
+    nothing = notice_of(f'[purposes]\nsecurity = "x"\n[consent]\ngate = "{gate}"')
+    pages = [page_of(notice, language, status=status) for status in ("withdrawn", "no_secret")]
+    pages += [page_of(notice, language, signal=True), page_of(nothing, language)]
+    pages += [notice.banner(language, base="", back=""), notice.policy_page(language, base="")]
+    return [plain_text(page) for page in pages]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("mode", ["opt_in", "implied"])
+def test_nothing_is_promised_that_the_gate_does_not_do(language, mode):
+    observed, declared, enforced = ("\n".join(said_under(gate, language, mode)) for gate in GATES)
+    assert [promise for promise in HELD_BACK[language] if promise in observed] == []
+    promised = [promise for promise in HELD_BACK[language] if promise in enforced]
+    assert len(promised) >= len(HELD_BACK[language]) - 1  # a signal isn't the gate's
+    for line in declared.split("\n"):
+        if any(promise in line for promise in HELD_BACK[language]):
+            assert LISTED[language] in line.lower()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_recipients_are_named_for_visitors(language):
+    sinks = '[[sinks]]\nname = "jsonl:./events.jsonl"'
+    html = notice_of(POLICY + sinks).policy_page(language, base="/consent")
+    assert "jsonl" not in html
+    assert texts_in(language)["own_records"] in plain_text(html).replace("&#39;", "'")
+    assert "adnet" in html
+    assert "IE" in html
+
+
+def test_the_receipt_is_offered_before_withdrawing():
+    for consent, offered in ((ALLOWED, True), (Consent({"analytics": State.GIVEN}, "banner"), False)):
+        html = page_of(notice_of(), "en", consent=consent)
+        assert Tags(html).of("form", action="/consent/withdraw")
+        assert ("save its receipt before you withdraw" in html) is offered
+        assert bool(Tags(html).of("a", href="/consent/receipt")) is offered
+
+
+def test_what_was_shown_depends_on_the_visitor():
+    notice = notice_of()
+    withdrawn = Consent({"analytics": State.WITHDRAWN}, "cookie")
+    seen = [
+        notice.shown("page", "en", consent=consent, signal=signal, back=back)
+        for consent in (NO_CHOICE, ALLOWED, withdrawn)
+        for signal in (False, True)
+        for back in ("", "/shop")
+    ]
+    assert len({text.hash for text in seen}) == 12
+    assert notice.shown("page", "en", consent=ALLOWED) is notice.shown("page", "en", consent=ALLOWED, back="//evil")
+    assert "Refused because of your browser's signal" in seen[2].text
+    assert "[x] Analytics" in seen[4].text
+    assert notice.shown("banner", "en", consent=ALLOWED) is notice.shown("banner", "en", signal=True)
 
 
 def test_text_in_another_language_says_so():
@@ -356,7 +430,7 @@ def test_texts_of_the_policy_are_inert():
         effective=dt.date(2026, 1, 1),
         controller={"name": HOSTILE, "contact": HOSTILE, "affiliates": [HOSTILE], "site": [HOSTILE]},
         purposes={"analytics": HOSTILE, "security": {"ru": HOSTILE}},
-        cookies=[{"name": HOSTILE, "category": "analytics", "domain": HOSTILE, "purpose": HOSTILE}],
+        cookies=[{"name": "'><script>hacked</script>", "category": "analytics", "domain": HOSTILE, "purpose": HOSTILE}],
         sinks=[{"name": HOSTILE, "purposes": ["analytics"]}],
         changes=[{"version": HOSTILE, "effective": dt.date(2026, 1, 1), "summary": {"kk": HOSTILE}}],
     )

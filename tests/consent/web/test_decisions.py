@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from centtrack.consent.state import CATEGORIES
 from centtrack.consent.token import Choice
-from centtrack.consent.web.decisions import decide, make_record
+from centtrack.consent.web.decisions import Question, decide, make_record
 from centtrack.policy import PrivacyPolicy
 
 ASKED = ("preferences", "analytics", "marketing")
@@ -25,9 +25,7 @@ def decided(before=None, granted=(), given=()):
 
 
 def recorded(decision, asked=ASKED):
-    return make_record(
-        decision, POLICY, asked=asked, text_hash="", language="kk", method="form", moment=MOMENT, page="/consent"
-    )
+    return make_record(decision, POLICY, Question(asked, "", "kk", "form", "/consent"), MOMENT)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +107,9 @@ def test_the_record():
     record = recorded(decided(granted=["analytics"]), asked=("analytics",))
     assert record.policy_version == "7"
     assert (record.policy_hash, record.consent_hash) == (POLICY.hash, POLICY.consent_hash)
-    assert record.purposes == ("analytics",)
     assert record.states == {"analytics": "given"}  # nobody was asked about the rest
+    assert record.purposes == ("analytics",)
+    assert recorded(decided()).purposes == ASKED
     assert record.time == "2026-11-22T21:05Z"
     assert record.valid_until == "2026-12-01"  # the tenth day, from today
     assert (record.method, record.language, record.jurisdiction) == ("form", "kk", "KZ")

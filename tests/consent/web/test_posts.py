@@ -230,11 +230,15 @@ def test_a_body_is_counted_while_it_is_read():
 )
 def test_types(content_type, expected):
     if expected:
-        assert media_type(content_type) == expected
+        assert media_type(content_type, b"x") == media_type(content_type, b"") == expected
         return
     with pytest.raises(RefusedPostError) as caught:
-        media_type(content_type)
+        media_type(content_type, b"x")
     assert caught.value.status == 415
+
+
+def test_nothing_needs_no_type():
+    assert media_type("", b"") == JSON
 
 
 @pytest.mark.parametrize(
@@ -243,7 +247,9 @@ def test_types(content_type, expected):
         (FORM, b"choice=accept", Posted("accept")),
         (FORM, b"choice=save&category=analytics&category=marketing", Posted("save", ("analytics", "marketing"))),
         (FORM, b"choice=refuse&lang=kk&back=%2Fa%3Fb&via=banner&x=y&x=z", Posted("refuse", (), "kk", "/a?b", "banner")),
-        (FORM, b"choice=accept&choice=refuse", Posted("refuse")),
+        (FORM, b"choice=save&policy=0a", Posted("save", policy="0a")),
+        (FORM, b"choice=save&policy=", Posted("save", policy="")),
+        (JSON, b'{"choice":"save","policy":"0a"}', Posted("save", policy="0a")),
         (FORM, b"", Posted()),
         (FORM, b"choice=", Posted()),
         (JSON, b'{"choice":"save","category":["analytics"],"x":{"y":[1]}}', Posted("save", ("analytics",))),
@@ -261,6 +267,10 @@ def test_what_a_body_says(kind, body, expected):
     [
         (FORM, b"choice=ACCEPT"),
         (FORM, b"choice=yes"),
+        (FORM, b"choice=refuse&choice=accept"),
+        (FORM, b"choice=accept&choice=accept"),
+        (FORM, b"choice=&choice=accept"),
+        *((FORM, f"choice=accept&{name}=a&{name}=a".encode()) for name in ("lang", "back", "via", "policy")),
         (FORM, b"choice=\xff"),
         (FORM, b"choice=%ff"),
         (FORM, b"&".join([b"a=b"] * 100)),

@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import logging
 from functools import partial
+from pathlib import Path
 
 import fastapi
 import pytest
@@ -15,6 +16,9 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from asgi import Message, body, serve, start
+from centtrack.consent.ledger.ledger import Ledger
+from centtrack.consent.ledger.place import default_place
+from centtrack.consent.notice.plain_text import plain_text
 from centtrack.consent.token import ConsentTokens
 from centtrack.consent.web import desk
 from centtrack.consent.web.rate_limit import WriteLimit
@@ -84,6 +88,7 @@ def test_accepting(site):
     assert record.states == dict.fromkeys(ALL, "given")
     assert (record.policy_version, record.jurisdiction, record.method) == ("3", "KZ", "form")
     assert record.withdrawal_method == "/consent"
+    assert sorted(record.purposes) == sorted(record.states)
     receipt = site.get("/consent/receipt")
     assert receipt.headers["content-disposition"].startswith("attachment")
     assert [one["receipt"] for one in receipt.json()["records"]] == [record.receipt]
@@ -151,7 +156,7 @@ def test_a_policy_that_asks_about_nothing(make_site):
     assert site.get("/consent/state").json()["asks"] is False
     assert site.choose("accept").status_code == 303
     assert site.given() == []
-    assert not (site.folder / "consent.db").exists()
+    assert not Path(default_place()).exists()
 
 
 @pytest.mark.parametrize(
@@ -175,18 +180,74 @@ def test_a_signal_is_not_overruled_by_accept(make_site, rules, headers, given):
     assert sorted(name for name, state in record.states.items() if state == "given") == given
 
 
+# What the visitor was shown
+
+
+STALE = [{}, {"policy": ""}, {"policy": "0" * 16}]
+
+
+@pytest.mark.parametrize("stale", STALE)
+@pytest.mark.parametrize("via", ["form", "banner"])
+def test_a_policy_that_was_not_shown_is_not_consented_to(site, stale, via):
+    fields = {"choice": "accept", "via": via, "lang": "en", "back": "/shop", **stale}
+    headers = {**OWN, "content-type": "application/x-www-form-urlencoded"}
+    answer = site.browser.post("/consent/decide", data=fields, headers=headers)
+    assert (answer.status_code, lines_of(answer)) == (409, [])
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "The policy has changed meanwhile" in answer.text
+    assert f'name="policy" value="{site.policy.consent_hash}"' in answer.text
+    assert 'value="/shop"' in answer.text
+    for_script = site.browser.post("/consent/decide", data=fields, headers=headers | {"accept": "application/json"})
+    assert (for_script.status_code, "policy.consent_hash" in for_script.json()["error"]) == (409, True)
+    assert site.call("/consent/decide", fields).status_code == (200 if (via, stale) == ("form", {}) else 409)
+
+
+@pytest.mark.parametrize("stale", STALE)
+def test_refusing_and_withdrawing_need_no_policy(site, stale):
+    for path, choice in [("/consent/decide", "refuse"), ("/consent/decide", "save"), ("/consent/withdraw", "")]:
+        site.choose("accept")
+        fields = {"choice": choice, **stale} if choice else stale
+        headers = {**OWN, "content-type": "application/x-www-form-urlencoded"}
+        assert site.browser.post(path, data=fields, headers=headers).status_code == 303
+        assert site.given() == []
+
+
+@pytest.mark.parametrize("path", ["", "/banner"])
+def test_forms_carry_the_policy_that_they_show(site, path):
+    html = site.get(f"/consent{path}").text
+    assert html.count("<form") == html.count(f'name="policy" value="{site.policy.consent_hash}"') > 0
+
+
+@pytest.mark.parametrize("before", [(), ("analytics",), ALL])
+@pytest.mark.parametrize("headers", [{}, {"sec_gpc": "1"}])
+@pytest.mark.parametrize("rules", ["", "choice_outranks_signal = true", 'mode = "implied"'])
+@pytest.mark.parametrize("back", ["", "/shop"])
+def test_the_ledger_keeps_what_this_visitor_was_shown(make_site, before, headers, rules, back):
+    site = make_site(policy=POLICY.replace("days = 100", rules))
+    if before:
+        site.choose("save", *before)
+    seen = plain_text(site.get(f"/consent?lang=ru&back={back}", **headers).text)
+    site.post("/consent/decide", {"choice": "refuse", "lang": "ru", "back": back}, **headers)
+    ledger = Ledger(default_place())
+    texts = dict(ledger.texts())
+    ledger.close()
+    assert texts[site.records()[-1].text_hash].text == seen
+
+
 # What is sent, and how it is answered
 
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_an_answer_for_scripts_is_the_new_state(site, as_json):
     fields = {"choice": "save", "category": ["analytics"], "via": "banner", "lang": "kk"}
+    fields["policy"] = site.policy.consent_hash
     post = site.call if as_json else site.post
     answer = post("/consent/decide", fields, accept="application/json")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json() == site.get("/consent/state").json()
     assert set(answer.json()) == {"asks", "states", "source", "policy", "signal", "language"}
+    assert answer.json()["policy"]["consent_hash"] == site.policy.consent_hash
     assert "receipt" not in answer.text
     assert site.given() == ["analytics"]
     taken_back = post("/consent/withdraw", {"via": "banner"}, accept="application/json")
@@ -199,7 +260,7 @@ def test_an_answer_for_scripts_is_the_new_state(site, as_json):
         (lambda site: site.choose("accept", via="form", lang="ru"), "form", "ru"),
         (lambda site: site.choose("accept", via="banner", lang="kk"), "banner", "kk"),
         (lambda site: site.choose("accept", via="anything", lang="xx"), "form", "en"),
-        (lambda site: site.call("/consent/decide", {"choice": "accept", "via": "banner"}), "banner", "en"),
+        (lambda site: site.call("/consent/decide", {"choice": "refuse", "via": "banner"}), "banner", "en"),
         (lambda site: site.call("/consent/decide", {"choice": "accept", "lang": "ru"}), "api", "ru"),
     ],
 )
@@ -245,6 +306,47 @@ def test_without_anywhere_to_go_back_to_the_page_says_what_happened(site):
     assert site.get("/consent?status=<script>").text == site.get("/consent").text
 
 
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ([], set()),
+        ([("accept",)], {"saved"}),
+        ([("refuse",)], {"saved", "withdrawn"}),
+        ([("accept",), ("save", "analytics")], {"saved"}),
+        ([("accept",), ("refuse",)], {"saved", "withdrawn"}),
+    ],
+)
+def test_only_what_is_true_is_said(site, choices, said):
+    for choice in choices:
+        site.choose(*choice)
+    plain = site.get("/consent").text
+    assert {status for status in ("saved", "withdrawn") if site.get(f"/consent?status={status}").text != plain} == said
+
+
+@pytest.mark.parametrize("back", ["/consent/withdraw", "/consent/decide"])
+def test_a_script_that_withdraws_gets_the_receipt_to_keep(site, back):
+    site.choose("accept")
+    receipt = chosen(site).receipt
+    answer = site.call(back, {"choice": "refuse"})
+    assert answer.json()["receipt"] == receipt
+    assert "receipt" not in site.call(back, {"choice": "refuse"}).json()
+
+
+def test_withdrawing_with_an_empty_post(site):
+    site.choose("accept")
+    assert site.browser.post("/consent/withdraw", headers=OWN).status_code == 303
+    assert site.given() == []
+    assert site.records()[-1].method == "api"
+    assert site.browser.post("/consent/decide", headers=OWN).status_code == 400
+
+
+def test_a_slash_at_the_end(make_site):
+    answer = make_site(mount="/sub").get("/sub/consent/?lang=kk")
+    assert (answer.status_code, answer.headers["location"]) == (308, "/sub/consent?lang=kk")
+    before_any_app = make_site(app=with_consent_routes(Bare())).get("/consent/")
+    assert (before_any_app.status_code, before_any_app.headers["location"]) == (308, "/consent")
+
+
 @pytest.mark.parametrize("path", ["/consent/decide", "/consent/withdraw"])
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
@@ -288,13 +390,15 @@ def test_a_choice_that_is_none(site, fields):
 
 @pytest.mark.parametrize("origin", [f"https://{HOST}", f"https://{HOST}:443"])
 def test_an_older_browser(site, origin):
-    answer = site.browser.post("/consent/decide", data={"choice": "accept"}, headers={"origin": origin})
+    answer = site.browser.post(
+        "/consent/decide", data={"choice": "accept", "policy": site.policy.consent_hash}, headers={"origin": origin}
+    )
     assert answer.status_code == 303
     assert site.given() == ALL
 
 
 def test_a_body_of_just_4_kb(site):
-    content = b"choice=accept&x=".ljust(4_096, b"x")
+    content = f"choice=accept&policy={site.policy.consent_hash}&x=".encode().ljust(4_096, b"x")
     headers = {**OWN, "content-type": "application/x-www-form-urlencoded"}
     assert site.browser.post("/consent/decide", content=content, headers=headers).status_code == 303
 
@@ -398,6 +502,12 @@ def test_the_policy_for_programs(site):
     assert browser.headers["content-type"].startswith("text/html")
 
 
+def test_what_a_cache_keeps_depends_on_nothing_but_vary(site):
+    odd = site.get("/consent/policy", content_type="application/json", accept="text/html")
+    assert odd.headers["content-type"].startswith("text/html")
+    assert odd.headers["vary"] == "Accept, Accept-Language"
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
@@ -408,6 +518,11 @@ def test_the_policy_for_programs(site):
             'effective = 2026-03-01\n[[changes]]\nversion = "2"\neffective = 2026-04-05\nsummary = "x"',
             {"gpc": True, "lastUpdate": "2026-04-05"},
         ),
+        (
+            'effective = 2026-03-01\n[[changes]]\nversion = "2"\neffective = 2999-04-05\nsummary = "announced"',
+            {"gpc": True, "lastUpdate": "2026-03-01"},
+        ),
+        ("effective = 2999-03-01", {"gpc": True}),
     ],
 )
 def test_gpc_json(make_site, policy, expected):
@@ -433,12 +548,11 @@ def test_no_event_is_recorded(site):
 # What fails
 
 
-@pytest.fixture(params=["folder", "nobody listens", "unknown URL"])
+@pytest.fixture(params=["folder", "nobody listens"])
 def broken_ledger(request, tmp_path):
     return {
         "folder": str(tmp_path),
         "nobody listens": f"postgresql://nobody:hushhush@127.0.0.1:{free_port()}/none",
-        "unknown URL": "mysql://127.0.0.1/x",
     }[request.param]
 
 
@@ -498,18 +612,49 @@ def test_without_a_secret_nothing_is_granted(make_site):
     assert answer.text == site.browser.post("/consent/decide", data={"choice": "accept"}, headers=OWN).text
     assert site.call("/consent/decide", {"choice": "accept"}).status_code == 503
     for refused in [site.choose("refuse"), site.withdraw()]:
-        assert refused.status_code == 303
+        assert (refused.status_code, refused.headers["location"]) == (303, "/consent?status=no_secret&lang=en")
         assert not [line for line in lines_of(refused) if line.startswith("__Host-centtrack=")]
     assert site.given() == []
     assert site.get("/consent").status_code == 200
-    assert not (site.folder / "consent.db").exists()
+    assert not Path(default_place()).exists()
+
+
+def test_without_a_secret_nobody_is_asked_and_the_page_says_why(make_site):
+    """The banner would come back with every page."""
+    site = make_site(secret=None, app=Starlette(routes=[Route("/shop", shop), *consent_routes()]))
+    assert site.get("/consent/state").json()["asks"] is False
+    assert site.get("/shop").text == "<body>"
+    location = site.choose("refuse", back="/shop").headers["location"]
+    assert location == "/consent?status=no_secret&lang=en&back=%2Fshop"
+    said = site.get(location).text
+    assert "can&#39;t remember choices" in said
+    assert "later" not in said
+    assert "moment" not in site.call("/consent/decide", {"choice": "accept"}).text
+
+
+def test_with_another_banner_ours_keeps_quiet(make_site):
+    policy = POLICY.replace("[consent]", '[consent]\nbanner = { kind = "cookiebot" }')
+    site = make_site(policy=policy, app=Starlette(routes=[Route("/shop", shop), *consent_routes()]))
+    assert site.get("/consent/state").json()["asks"] is False
+    assert site.get("/shop").text == "<body>"
+    site.choose("accept")
+    assert site.given() == ALL
+
+
+def test_a_receipt_before_there_is_a_ledger(site, caplog):
+    site.choose("accept")
+    Path(default_place()).unlink()
+    answer = site.get("/consent/receipt")
+    assert answer.status_code == 404
+    assert answer.json()["error"]
+    assert not [record for record in caplog.records if "ledger" in record.getMessage()]
 
 
 def test_a_receipt_that_was_erased(site):
     from centtrack.consent.ledger.ledger import open_ledger
 
     site.choose("accept")
-    ledger = open_ledger(None, folder=site.folder, secrets=[SECRET])
+    ledger = open_ledger(None, secrets=[SECRET])
     ledger.erase(site.records()[0].receipt)
     ledger.close()
     assert site.get("/consent/receipt").status_code == 404
@@ -551,7 +696,7 @@ def test_writing_is_limited_for_each_address(make_site, caplog, monkeypatch):
     assert site.withdraw().status_code == 303
     assert site.given() == []
     assert site.choose("refuse").status_code == 303
-    assert len(site.records()) == 20
+    assert len(site.records()) == 21  # with that of the other
     assert [record.levelname for record in caplog.records if "trusted_proxies" in record.getMessage()] == ["WARNING"]
     site.close()
     assert site.recording.counts().workers[0].noted == {"ledger_limited": 3}
@@ -640,11 +785,11 @@ def test_before_any_app(make_site):
     with site.browser:
         assert site.choose("accept").status_code == 303
         assert site.given() == ALL
-        for path in ["/", "/consent/", "/consent/other", "/consenting", "/x/consent"]:
+        for path in ["/", "/consent/other", "/consenting", "/x/consent"]:
             assert site.get(path).text == "the app"
         with contextlib.suppress(Exception), site.browser.websocket_connect("/consent"):
             pass
-    assert [kind for kind, _ in app.asked] == ["lifespan", *["http"] * 5, "websocket"]
+    assert [kind for kind, _ in app.asked] == ["lifespan", *["http"] * 4, "websocket"]
     assert len(site.records()) == 1
 
 
@@ -677,7 +822,9 @@ def test_without_the_middleware(caplog):
         assert answer.headers["content-type"].startswith("text/plain")
     assert client.get("/.well-known/gpc.json").status_code == 503
     [error] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert "TelemetryMiddleware" in error.getMessage()
+    assert "TelemetryMiddleware(with_consent_routes(app)" in error.getMessage()
+    assert "none around" in error.getMessage()
+    assert "disabled" in error.getMessage()
 
 
 def test_templates_of_the_site(make_site, tmp_path):
@@ -688,10 +835,23 @@ def test_templates_of_the_site(make_site, tmp_path):
     assert site.choose("accept", via="banner").status_code == 303
 
 
-def test_templates_that_are_not_there(make_site, tmp_path, caplog):
-    site = make_site(templates=tmp_path / "none")
-    assert site.get("/consent").status_code == 503
-    assert "templates=" in caplog.text
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"templates": "no such folder"}, "templates="),
+        ({"ledger": "mysql://127.0.0.1/x"}, "ledger"),
+        ({"ledger": "sqlite://"}, "ledger"),
+    ],
+)
+def test_mistakes_are_found_at_start(options, reason):
+    with pytest.raises(ConfigurationError, match=reason):
+        consent_routes(**options)
+
+
+def test_a_mistake_in_the_environment_is_found_at_start(monkeypatch):
+    monkeypatch.setenv("CENTTRACK_LEDGER", "mysql://127.0.0.1/x")
+    with pytest.raises(ConfigurationError, match="ledger"):
+        with_consent_routes(Bare())
 
 
 # The banner in a page of the app

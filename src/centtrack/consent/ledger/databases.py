@@ -18,8 +18,10 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 
 from centtrack.consent.ledger.bounded import OverdueError
+from centtrack.consent.ledger.place import NoLedgerError
 from centtrack.consent.ledger.tables import prepare
 from centtrack.errors import LedgerError
+from centtrack.folders import make_private_folder
 from centtrack.locks import FileLock
 
 AT_ONCE = 4
@@ -82,11 +84,11 @@ class SqliteDatabase:
 
     def _check_file(self, *, may_create: bool) -> None:
         if may_create:
-            folder = self._path.absolute().parent
-            for missing in [one for one in (*reversed(folder.parents), folder) if not one.exists()]:
-                missing.mkdir(mode=0o700, exist_ok=True)
+            make_private_folder(self._path.absolute().parent)
+        elif not self._path.exists():
+            raise NoLedgerError("there is no such file: no choice was recorded here")
         elif not self._path.is_file():
-            raise LedgerError("there is no such file")
+            raise LedgerError("it is no file")
 
 
 def _touch(path: Path, *, may_create: bool) -> None:

@@ -6,25 +6,23 @@ Needs the extra `consent`, and for PostgreSQL `postgresql`; both are imported wh
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from centtrack.consent.ledger.bounded import BoundedCalls, OverdueError
 from centtrack.consent.ledger.chain import Head, Row, Seal
-from centtrack.consent.ledger.place import describe_place, read_place
+from centtrack.consent.ledger.place import NoLedgerError, default_place, describe_place, read_place
+from centtrack.consent.ledger.reasons import describe_failure
 from centtrack.consent.ledger.records import ConsentRecord, Record, ShownText, read_record, write_record
 from centtrack.consent.ledger.verification import ChainCheck, Verification
-from centtrack.errors import CenttrackError, ConfigurationError, LedgerError
+from centtrack.errors import ConfigurationError, LedgerError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from centtrack.consent.ledger.databases import Database, Use
 
-FILE_NAME = "consent.db"
-LEDGER_VARIABLE = "CENTTRACK_LEDGER"
 _ROWS = 500  # read at a time
 
 T = TypeVar("T")
@@ -83,12 +81,17 @@ class Ledger:
     def find(self, receipt: str) -> list[ConsentRecord]:
         """What is kept under a receipt: its grant, its withdrawal, and the choices it replaced; oldest first.
 
+        Nothing, if there is no ledger yet.
+
         Raises:
             LedgerError: if the ledger can't be read.
         """
         from centtrack.consent.ledger.tables import load_bodies
 
-        bodies = self._run(lambda connection: load_bodies(connection, receipt), "read")
+        try:
+            bodies = self._run(lambda connection: load_bodies(connection, receipt), "read")
+        except NoLedgerError:
+            return []
         records = [read_record(body) for body in bodies]
         return [record for record in records if isinstance(record, ConsentRecord)]
 
@@ -176,10 +179,11 @@ class Ledger:
         except ConfigurationError:
             raise
         except OverdueError:
-            reason = f"no answer within {self._timeout_s:g} s"
+            kind, reason = LedgerError, f"no answer within {self._timeout_s:g} s"
         except Exception as error:  # noqa: BLE001 - a driver raises what it likes; callers are told one kind of error
-            reason = _reason(error)
-        raise LedgerError(f"{self._name}: {reason}")
+            kind = NoLedgerError if isinstance(error, NoLedgerError) else LedgerError
+            reason = describe_failure(error)
+        raise kind(f"{self._name}: {reason}")  # without a cause: a traceback would tell the password
 
     def _opened(self) -> tuple[BoundedCalls, Database]:
         """What this process works with. After a fork the parent's is left alone: its locks and sockets are not ours."""
@@ -190,18 +194,17 @@ class Ledger:
         return process[1:]
 
 
-def open_ledger(where: str | Path | None, *, folder: Path, secrets: Sequence[bytes] = ()) -> Ledger:
+def open_ledger(where: str | Path | None, *, secrets: Sequence[bytes] = ()) -> Ledger:
     """The ledger of an app.
 
     Args:
-        where: a URL or the path of a file; None: `$CENTTRACK_LEDGER`, else `consent.db` in the folder.
-        folder: where the app keeps its state.
+        where: a URL or the path of a file; None: see `default_place`.
         secrets: oldest to newest.
 
     Raises:
         ConfigurationError, MissingExtraError: as `Ledger` does.
     """
-    return Ledger(where or os.environ.get(LEDGER_VARIABLE) or folder / FILE_NAME, secrets)
+    return Ledger(where or default_place(), secrets)
 
 
 def _open(where: Path | URL, timeout_s: float) -> tuple[int, BoundedCalls, Database]:
@@ -209,17 +212,6 @@ def _open(where: Path | URL, timeout_s: float) -> tuple[int, BoundedCalls, Datab
 
     database = SqliteDatabase(where) if isinstance(where, Path) else PostgresDatabase(where, timeout_s)
     return os.getpid(), BoundedCalls(AT_ONCE), database
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong; of PostgreSQL by type and code only: its words may tell who connects, and what was written."""
-    if isinstance(error, (CenttrackError, OSError)):
-        return str(error)
-    original = getattr(error, "orig", None) or error
-    if isinstance(original, sqlite3.Error):
-        return str(original)
-    code = getattr(original, "sqlstate", None)
-    return type(original).__name__ + (f" {code}" if code else "")
 
 
 def _check_next(connection: Connection, check: ChainCheck) -> Verification | None:
@@ -238,10 +230,6 @@ def _check_next(connection: Connection, check: ChainCheck) -> Verification | Non
     return check.finish(
         head,
         total=tables.count_rows(connection),
-        texts=[text_hash for text_hash, shown in tables.load_texts(connection) if _has_hash(shown, text_hash)],
+        texts=tables.load_texts(connection),
         unerased=tables.with_body(connection, sorted(check.to_confirm)[:_ROWS]),
     )
-
-
-def _has_hash(shown: ShownText, text_hash: str) -> bool:
-    return isinstance(shown.text, str) and shown.hash == text_hash

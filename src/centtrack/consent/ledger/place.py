@@ -1,16 +1,41 @@
-"""Where a ledger is: from a path or URL, and back to words that hold no password."""
+"""Where a ledger is: by default, from a path or URL, and back to words that hold no password."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centtrack.errors import ConfigurationError, MissingExtraError
+from centtrack.errors import ConfigurationError, LedgerError, MissingExtraError
+from centtrack.folders import name_of_app, state_folder
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+LEDGER_VARIABLE = "CENTTRACK_LEDGER"
 _SCHEMES = {"sqlite", "postgresql", "postgres", "postgresql+psycopg"}
+
+
+class NoLedgerError(LedgerError):
+    """There is no ledger yet."""
+
+
+def default_place(here: Path | None = None) -> str | Path:
+    """`$CENTTRACK_LEDGER`, else a file in the state folder: one per working directory, whatever else is configured.
+
+    A new sink or another policy must not begin a new ledger: what was proved would be looked for in the wrong one.
+    """
+    return os.environ.get(LEDGER_VARIABLE) or ledgers_folder() / f"{name_of_app(here or Path.cwd())}.db"
+
+
+def ledgers_folder() -> Path:
+    """The folder of the ledgers of this user's apps, unless they were put elsewhere."""
+    return state_folder() / "consent"
+
+
+def known_ledgers() -> list[Path]:
+    """All ledgers in that folder, by name."""
+    return sorted(ledgers_folder().glob("*.db"))
 
 
 def read_place(where: str | Path) -> Path | URL:
@@ -52,4 +77,6 @@ def read_place(where: str | Path) -> Path | URL:
 
 def describe_place(where: Path | URL) -> str:
     """A name without user and password."""
-    return str(where) if isinstance(where, Path) else f"in PostgreSQL at {where.host or 'this host'}"
+    if isinstance(where, Path):
+        return str(where)
+    return f"in PostgreSQL at {where.host or 'this host'}" + (f":{where.port}" if where.port else "")

@@ -44,7 +44,7 @@ class ConsentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         policy_version: as the policy states it.
         policy_hash: of all that the policy says.
         consent_hash: of what consent depends on.
-        text_hash: SHA-256 of the text that was shown, which the ledger keeps once; "" if none was.
+        text_hash: of the text that was shown, see `ShownText.hash`; the ledger keeps it once; "" if none was.
         language: of that text.
         purposes: what was asked for.
         states: category → `given`, `refused` or `withdrawn`.
@@ -122,8 +122,8 @@ class ShownText(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the text in UTF-8, hexadecimal."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """SHA-256 of the language, a zero byte and the text, in UTF-8; hexadecimal."""
+        return hashlib.sha256(f"{self.language}\0{self.text}".encode()).hexdigest()
 
 
 class _Header(msgspec.Struct):

@@ -37,7 +37,8 @@ class LedgerStats:
         erasures: how often records were erased.
         erased: how many records that was.
         answers: category → what was decided about it. Withdrawals aren't in it.
-        by: method, language, month and policy → value → decisions.
+        by: method, language, month and policy (its version) → value → decisions.
+        policies: version → consent hash → decisions. More than one hash: the policy was changed, and its version not.
     """
 
     decisions: int = 0
@@ -46,6 +47,7 @@ class LedgerStats:
     erased: int = 0
     answers: Mapping[str, Answers] = field(default_factory=dict)
     by: dict[str, Counter[str]] = field(default_factory=dict)
+    policies: dict[str, Counter[str]] = field(default_factory=dict)
 
 
 def count_records(records: Iterable[Record]) -> LedgerStats:
@@ -61,6 +63,7 @@ def count_records(records: Iterable[Record]) -> LedgerStats:
         else:
             stats.decisions += 1
             states.update(record.states.items())
+            stats.policies.setdefault(record.policy_version, Counter())[record.consent_hash] += 1
             for name, value in _groups(record):
                 stats.by[name][value] += 1
     categories = sorted({category for category, _ in states})

@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from centtrack.consent.ledger.chain import FIRST, Head, Row, Seal, digest_of, link_of, new_salt
+from centtrack.consent.ledger.place import NoLedgerError
 from centtrack.consent.ledger.records import (
     ConsentRecord,
     ErasureRecord,
@@ -73,7 +74,7 @@ def prepare(connection: sa.Connection, *, may_create: bool) -> None:
     """
     if not _exist(connection):
         if not may_create:
-            raise LedgerError("there is no ledger yet: no choice was recorded")
+            raise NoLedgerError("there is no ledger yet: no choice was recorded")
         _create(connection)
     version = connection.scalar(sa.select(_meta.c.version))
     if version != VERSION:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
 from centtrack.consent.ledger.chain import FIRST, Head, Row, Seal, digest_of, link_of
-from centtrack.consent.ledger.records import ConsentRecord, ErasureRecord, read_record
+from centtrack.consent.ledger.records import ConsentRecord, ErasureRecord, ShownText, read_record
 from centtrack.errors import LedgerError
 
 MAX_FINDINGS = 100
@@ -16,6 +16,8 @@ MAX_FINDINGS = 100
 
 _TEXT, _BYTES = (str, type(None)), (bytes, type(None))
 _TYPES: tuple[type | tuple[type, ...], ...] = (int, _TEXT, _TEXT, _TEXT, _BYTES, bytes, bytes, bytes)  # of the columns
+
+Texts = Sequence[tuple[str, ShownText]]
 
 What = Literal[
     "altered", "columns", "unreadable", "order", "removed", "inserted", "missing", "restored", "text", "head", "mac",
@@ -46,7 +48,7 @@ class Verification(msgspec.Struct, frozen=True):
         head: the end of the chain as it was found.
         is_keyed: whether there was a secret to check the head with. Without, a chain that was rewritten as a whole
             can be found by an exported head only.
-        findings: the first `MAX_FINDINGS`.
+        findings: the first `MAX_FINDINGS`, by number; then those about the whole.
         found: how many there are.
     """
 
@@ -139,15 +141,15 @@ class ChainCheck:
         if exported.number == 0 and exported.link != FIRST.hex():
             self._find(0, "exported_head", "isn't the one that the exported head names")
         if self._seal.has_key and not self._seal.fits(exported):
-            self._find(None, "exported_head", "The exported head isn't signed by any of the secrets.")
+            self._find(None, "exported_head", f"The exported head {_unsigned(exported)}")
 
-    def finish(self, head: Head | None, *, total: int, texts: Iterable[str], unerased: Iterable[int]) -> Verification:
+    def finish(self, head: Head | None, *, total: int, texts: Texts, unerased: Iterable[int]) -> Verification:
         """What came of it.
 
         Args:
             head: the one that the ledger has.
             total: how many rows there are.
-            texts: hashes of the texts that are kept and have their hash.
+            texts: those that are kept, and the hashes that they are kept under.
             unerased: those of `to_confirm` that still have a body.
         """
         for number in sorted(self._missing):
@@ -157,12 +159,21 @@ class ChainCheck:
         self._erased += len(self.to_confirm) - len(set(unerased))
         if total != self._records:
             self._find(None, "inserted", f"Records without a place, doubled or inserted: {total - self._records}.")
-        for missing in sorted(self.text_of.keys() - set(texts)):
-            self._find(self.text_of[missing], "text", f"was shown a text that isn't kept as it was: {missing}")
+        self._check_texts(texts)
         self._check_head(head)
-        return Verification(
-            self._records, self._erased, head, self._seal.has_key, tuple(self._findings), self._found
-        )  # fmt: skip
+        findings = sorted(self._findings, key=lambda finding: (finding.number is None, finding.number or 0))
+        return Verification(self._records, self._erased, head, self._seal.has_key, tuple(findings), self._found)
+
+    def _check_texts(self, texts: Texts) -> None:
+        sound = {text_hash for text_hash, shown in texts if _fits(shown, text_hash)}
+        for missing in sorted(self.text_of.keys() - sound):
+            self._find(self.text_of[missing], "text", f"was shown a text that isn't kept as it was: {missing}")
+        # An erased record doesn't say any more which text it named. So each explains one, and one that was altered or
+        # removed, which is a finding of its own, may explain more.
+        unnamed = sum(text_hash not in self.text_of for text_hash, _ in texts)
+        if unnamed > self._erased and not self._found:
+            words = f"Texts that no record names: {unnamed}. Erasures explain {self._erased}: inserted."
+            self._find(None, "text", words)
 
     def _check_head(self, head: Head | None) -> None:
         if head is None:
@@ -170,7 +181,7 @@ class ChainCheck:
         elif (head.number, head.link) != (self.last, self._link.hex()):
             self._find(None, "head", f"The head is of record {head.number}, the last one is {self.last}: cut or added.")
         elif self._seal.has_key and head.number and not self._seal.fits(head):
-            self._find(None, "mac", "The head isn't signed by any of the secrets: rewritten, or a secret is missing.")
+            self._find(None, "mac", f"The head {_unsigned(head)}")
         if self._exported is not None and self._exported.number > self.last:
             words = f"The exported head is of record {self._exported.number}, the chain ends at {self.last}: cut."
             self._find(None, "exported_head", words)
@@ -179,3 +190,17 @@ class ChainCheck:
         self._found += 1
         if len(self._findings) < MAX_FINDINGS:
             self._findings.append(Finding(number, what, f"Record {number} {words}" if number is not None else words))
+
+
+def _fits(shown: ShownText, text_hash: str) -> bool:
+    return isinstance(shown.text, str) and isinstance(shown.language, str) and shown.hash == text_hash
+
+
+def _unsigned(head: Head) -> str:
+    """Most often it is no crime: so it says what to look at first."""
+    if head.mac is None:
+        return "isn't signed at all: either no secret was set when it was written, or the chain was rewritten."
+    return (
+        "isn't signed by the secrets given: either a secret is missing from $CENTTRACK_SECRET, or the chain was "
+        "rewritten."
+    )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from centtrack.consent.ledger.records import ShownText
 from centtrack.consent.notice.languages import (
     LANGUAGES,
-    Words,
     choose_language,
     pick_words,
     say_count,
     say_lifetime,
     texts_in,
 )
+from centtrack.consent.notice.parts import CategoryPart, cookie_row
 from centtrack.consent.notice.plain_text import plain_text
 from centtrack.consent.notice.rendering import open_templates
 from centtrack.consent.paths import safe_path
@@ -27,23 +28,16 @@ from centtrack.policy.policy import PrivacyPolicy
 __all__ = ["LANGUAGES", "Notice", "asked_categories", "choose_language"]
 
 
-class _CookieRow(NamedTuple):
-    name: str
-    purpose: Words
-    domain: str
-    lifetime: str
+_MAX_SHOWN = 128  # a few KB each
 
 
-class _Category(NamedTuple):
-    """A category of cookies as a page shows it; `state` is a key of the texts, `locked` if a signal forbids it."""
+class _Seen(NamedTuple):
+    """What the words of a page depend on, apart from policy and language."""
 
-    name: str
-    purpose: Words
-    cookies: tuple[_CookieRow, ...]
-    counted: str
-    is_ticked: bool = False
-    is_locked: bool = False
-    state: str | None = None
+    states: tuple[State, ...]
+    source: str
+    signal: bool
+    has_back: bool
 
 
 def asked_categories(policy: PrivacyPolicy) -> tuple[str, ...]:
@@ -80,7 +74,7 @@ class Notice:
         self._policy = policy
         self._cookies = _all_cookies(policy)
         self._pages = open_templates(templates)
-        self._shown: dict[tuple[str, str], ShownText] = {}
+        self._shown = lru_cache(maxsize=_MAX_SHOWN)(self._make_shown)
         if templates is not None:
             self._try(templates)
 
@@ -94,13 +88,14 @@ class Notice:
             consent: what the visitor allows now.
             base: the prefix of the consent routes, such as `/consent`.
             back: path to go to after the choice; one that could lead elsewhere is left out.
-            status: what happened last: `saved`, `withdrawn`, `not_saved`, `no_secret`, or nothing.
+            status: what happened last: `saved`, `withdrawn`, `not_saved`, `no_secret`, `policy_changed`, or nothing.
             signal: whether the browser sends Sec-GPC or a DNT that counts.
         """
         rules = self._policy.document.consent
         refused = [name for name in self.asked if signal and name in rules.gpc]
         is_implied = "implied" in consent.source.split("+")
         locked = () if rules.choice_outranks_signal else refused
+        has_grant = any(consent.allows(name) for name in self.asked) and not is_implied
         sections = [self._with_state(name, language, consent, is_implied, name in locked) for name in self.asked]
         return self._render(
             "page.html",
@@ -110,7 +105,8 @@ class Notice:
             status=status,
             necessary=self._category(NECESSARY, language),
             asked=sections,
-            has_grant=any(consent.allows(name) for name in self.asked) and not is_implied,
+            has_grant=has_grant,
+            has_receipt=has_grant and "cookie" in consent.source.split("+"),
             implied=self._implied if is_implied else (),
             has_signal=signal,
             refused_by_signal=refused,
@@ -169,34 +165,46 @@ class Notice:
             "changes": document["changes"],
         }
 
-    def shown(self, kind: str, language: str) -> ShownText:
-        """The words that somebody without a choice is shown, for the ledger.
+    def shown(
+        self, kind: str, language: str, *, consent: Consent | None = None, signal: bool = False, back: str = ""
+    ) -> ShownText:
+        """The words that a visitor is shown, for the ledger; without what is said of the choice before.
 
         Args:
             kind: `page` or `banner`.
             language: one of LANGUAGES.
+            consent: what the visitor allowed when it was shown; None: somebody without a choice.
+            signal: as `page` has it.
+            back: likewise.
         """
-        known = self._shown.get((kind, language))
-        if known is None:
-            known = self._shown[kind, language] = ShownText(plain_text(self._without_choice(kind, language)), language)
-        return known
-
-    def _without_choice(self, kind: str, language: str) -> str:
         if kind == "banner":
-            return self.banner(language, base="", back="")
-        consent = Consent(dict.fromkeys(self._implied, State.GIVEN), "implied") if self._implied else NO_CHOICE
-        return self.page(language, consent=consent, base="", back="", signal=False)
+            return self._shown(language, None)
+        had = consent or (Consent(dict.fromkeys(self._implied, State.GIVEN), "implied") if self._implied else NO_CHOICE)
+        states = tuple(had.states.get(name, State.UNKNOWN) for name in self.asked)
+        return self._shown(language, _Seen(states, had.source, signal, bool(safe_path(back))))
+
+    def _make_shown(self, language: str, seen: _Seen | None) -> ShownText:
+        """The words of the banner, or of the page that somebody has seen."""
+        if seen is None:
+            html = self.banner(language, base="", back="")
+        else:
+            consent = Consent(dict(zip(self.asked, seen.states, strict=True)), seen.source)
+            back = "/" if seen.has_back else ""
+            html = self.page(language, consent=consent, base="", back=back, signal=seen.signal)
+        return ShownText(plain_text(html), language)
 
     def _levels(self, *, consented: bool) -> dict[str, str]:
         limits = self._policy.limits(consented=consented)
         return {name: level.label for name, level in limits.by_name().items()}
 
-    def _category(self, name: str, language: str) -> _Category:
+    def _category(self, name: str, language: str) -> CategoryPart:
         purpose = pick_words(self._policy.document.purposes.get(name, ""), language)  # type: ignore[call-overload]
-        rows = tuple(_row(cookie, language) for cookie in self._cookies if cookie.category == name)
-        return _Category(name, purpose, rows, say_count("cookies_count", len(rows), language))
+        rows = tuple(cookie_row(cookie, language) for cookie in self._cookies if cookie.category == name)
+        return CategoryPart(name, purpose, rows, say_count("cookies_count", len(rows), language))
 
-    def _with_state(self, name: str, language: str, consent: Consent, is_implied: bool, is_locked: bool) -> _Category:
+    def _with_state(
+        self, name: str, language: str, consent: Consent, is_implied: bool, is_locked: bool
+    ) -> CategoryPart:
         state = str(consent.states.get(name, State.UNKNOWN))
         is_given = consent.allows(name) and not is_locked
         return self._category(name, language)._replace(
@@ -206,7 +214,9 @@ class Notice:
         )
 
     def _render(self, template: str, language: str, **values: object) -> str:
-        rest = {"t": texts_in(language), "language": language, "controller": self._policy.document.controller}
+        document = self._policy.document
+        rest = {"t": texts_in(language), "language": language, "controller": document.controller}
+        rest |= {"gate": document.consent.gate, "consent_hash": self._policy.consent_hash}
         return self._pages.get_template(template).render(rest | values)
 
     def _try(self, folder: Path) -> None:
@@ -220,14 +230,3 @@ class Notice:
                 self.policy_page(language, base="")
         except TemplateError as error:
             raise ConfigurationError(f"a page can't be made from the templates in {folder}: {error}") from None
-
-
-def _row(cookie: Cookie, language: str) -> _CookieRow:
-    texts = texts_in(language)
-    purpose = pick_words(cookie.purpose, language)
-    return _CookieRow(
-        cookie.name,
-        purpose if purpose.text else Words(texts["not_stated"]),
-        cookie.domain or texts["this_site"],
-        say_lifetime(cookie.lifetime, language),
-    )

@@ -39,10 +39,10 @@ def data(value: object, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str
     return Response(msgspec.json.encode(value), status, {**_SAFE, **headers}, JSON)
 
 
-def go_on(path: str) -> Response:
+def go_on(path: str, status: HTTPStatus = HTTPStatus.SEE_OTHER) -> Response:
     """Sends the browser to a path of this site, which it gets with GET (RFC 9110, 15.4.4)."""
     location = quote(path, safe="/?#%:@!$&'()*+,;=[]~")
-    return Response(None, HTTPStatus.SEE_OTHER, {**_SAFE, **PERSONAL, "Location": location})
+    return Response(None, status, {**_SAFE, **PERSONAL, "Location": location})
 
 
 def problem(request: Request, status: HTTPStatus, reason: str, headers: Mapping[str, str] = PERSONAL) -> Response:
@@ -55,7 +55,7 @@ def problem(request: Request, status: HTTPStatus, reason: str, headers: Mapping[
 def wants_json(request: Request) -> bool:
     """Whether a program asks, and not a browser's page: it posts JSON, or accepts it and names no HTML."""
     accepted = request.headers.get("accept", "").lower()
-    posted = request.headers.get("content-type", "").lower()
+    posted = request.headers.get("content-type", "").lower() if request.method == "POST" else ""
     return posted.startswith(JSON) or (JSON in accepted and "text/html" not in accepted)
 
 

@@ -11,7 +11,7 @@ from centtrack.consent.notice.languages import choose_language
 from centtrack.consent.notice.notice import Notice
 from centtrack.consent.paths import safe_path
 from centtrack.consent.signals import Signals, read_signals
-from centtrack.consent.state import Consent, ConsentReader
+from centtrack.consent.state import Consent, ConsentReader, State
 from centtrack.consent.token import Choice, InvalidTokenError
 from centtrack.consent.visit import Visit
 from centtrack.policy.policy import PrivacyPolicy
@@ -91,7 +91,12 @@ class Call(NamedTuple):
             return None
 
     def asks(self, consent: Consent) -> bool:
-        """Whether there is something to choose for a visitor with this consent."""
+        """Whether to ask a visitor with this consent: there is something to choose, and nobody else asks about it.
+
+        Without a secret no choice could be remembered: the question would come back with every page.
+        """
+        if self.visit.tokens is None or self.policy.document.consent.banner:
+            return False
         return Consent({category: consent.states[category] for category in self.notice.asked}, consent.source).asks
 
     def state(self, consent: Consent) -> dict[str, object]:
@@ -100,10 +105,21 @@ class Call(NamedTuple):
             "asks": self.asks(consent),
             "states": {category: str(state) for category, state in consent.states.items()},
             "source": consent.source,
-            "policy": {"version": self.policy.version, "hash": self.policy.hash},
+            "policy": {
+                "version": self.policy.version,
+                "hash": self.policy.hash,
+                "consent_hash": self.policy.consent_hash,
+            },
             "signal": self.has_signal,
             "language": self.language(),
         }
+
+    @property
+    def has_current_choice(self) -> bool:
+        """Whether what the visitor chose counts still."""
+        choice = self.choice()
+        is_current = choice is not None and choice.policy_hash == self.policy.consent_hash
+        return is_current and State.EXPIRED not in self.visit.consent.states.values()
 
     def cookie_lines(self, choice: Choice) -> list[tuple[bytes, bytes]]:
         """The Set-Cookie line that makes the browser remember a choice; none without a secret.

@@ -47,6 +47,11 @@ class Decision(NamedTuple):
         return self.choice._replace(receipt=self.before.receipt, day=self.before.day)
 
     @property
+    def parting(self) -> dict[str, object]:
+        """The receipt of what is withdrawn: from now on the visitor's cookie doesn't have it."""
+        return {"receipt": self.before.receipt} if self.withdraws and self.before and self.before.receipt else {}
+
+    @property
     def refused(self) -> frozenset[str]:
         """The categories that aren't granted."""
         return frozenset(category for category, decision in self.choice.decisions.items() if decision != "granted")
@@ -82,31 +87,35 @@ def decide(
     return Decision(choice, before, is_wider=not proved.issuperset(granted))
 
 
-def make_record(
-    decision: Decision,
-    policy: PrivacyPolicy,
-    *,
-    asked: Sequence[str],
-    text_hash: str,
-    language: str,
-    method: Method,
-    moment: dt.datetime,
-    page: str,
-) -> ConsentRecord:
+class Question(NamedTuple):
+    """What a visitor was asked.
+
+    Attributes:
+        categories: that it was about; the record has no others.
+        text_hash: of what the visitor was shown; "" if that wasn't ours.
+        language: of that text.
+        method: how it was answered.
+        page: path of the page where it can be withdrawn.
+    """
+
+    categories: Sequence[str]
+    text_hash: str
+    language: str
+    method: Method
+    page: str
+
+
+def make_record(decision: Decision, policy: PrivacyPolicy, question: Question, moment: dt.datetime) -> ConsentRecord:
     """The record of a decision. A withdrawal carries the receipt that it withdraws, a refusal none.
 
     Args:
         decision: what was decided.
         policy: that it was decided under.
-        asked: the categories that the visitor was asked about; the record has no others.
-        text_hash: of what the visitor was shown; "" if that wasn't ours.
-        language: of that text.
-        method: how it was said.
+        question: that it answers.
         moment: now, UTC; the minute is kept.
-        page: path of the page where it can be withdrawn.
     """
     old = decision.before.receipt if decision.before else None
-    rules = policy.document
+    rules = policy.document.consent
     return ConsentRecord(
         kind="withdrawal" if decision.withdraws else "decision",
         receipt=old if decision.withdraws else decision.choice.receipt,
@@ -114,13 +123,13 @@ def make_record(
         policy_version=policy.version,
         policy_hash=policy.hash,
         consent_hash=policy.consent_hash,
-        text_hash=text_hash,
-        language=language,
-        purposes=tuple(sorted(rules.purposes)),
-        states={category: _STATES[decision.choice.decisions[category]] for category in asked},
+        text_hash=question.text_hash,
+        language=question.language,
+        purposes=tuple(question.categories),
+        states={category: _STATES[decision.choice.decisions[category]] for category in question.categories},
         time=f"{moment:%Y-%m-%dT%H:%MZ}",
-        method=method,
-        valid_until=(moment.date() + dt.timedelta(days=rules.consent.days - 1)).isoformat(),
-        withdrawal_method=page,
-        jurisdiction=rules.consent.jurisdiction,
+        method=question.method,
+        valid_until=(moment.date() + dt.timedelta(days=rules.days - 1)).isoformat(),
+        withdrawal_method=question.page,
+        jurisdiction=rules.jurisdiction,
     )

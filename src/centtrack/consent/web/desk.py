@@ -15,7 +15,9 @@ from anyio.lowlevel import RunVar
 
 from centtrack.consent.gate import CookieGate
 from centtrack.consent.ledger.ledger import Ledger, open_ledger
+from centtrack.consent.ledger.place import default_place, read_place
 from centtrack.consent.notice.notice import Notice
+from centtrack.consent.notice.rendering import open_templates
 from centtrack.consent.visit import Visit
 from centtrack.consent.web.rate_limit import WriteLimit
 from centtrack.errors import CenttrackError
@@ -42,13 +44,19 @@ class Desk:
 
     Attributes:
         limit: of the writes of an address.
+
+    Raises:
+        ConfigurationError: if the URL is wrong, or the folder isn't there.
+        MissingExtraError: if what they need isn't installed.
     """
 
     def __init__(self, ledger: str | Path | None, templates: Path | None) -> None:
         self.limit = WriteLimit()
-        self._where = ledger
+        self._where = ledger or default_place()  # now: an app may change its working directory later
         self._templates = templates
-        self._ledgers: dict[tuple[Path, tuple[bytes, ...]], Ledger] = {}
+        read_place(self._where)
+        open_templates(templates)
+        self._ledgers: dict[tuple[bytes, ...], Ledger] = {}
         self._lock = threading.Lock()
         self._said: set[str] = set()
 
@@ -69,7 +77,7 @@ class Desk:
         try:
             with anyio.fail_after(MAX_WAIT_S):
                 return await anyio.to_thread.run_sync(
-                    partial(self._with_ledger, visit.state_folder, visit.secrets, work),
+                    partial(self._with_ledger, visit.secrets, work),
                     abandon_on_cancel=True,
                     limiter=_own_threads(),
                 )
@@ -84,12 +92,12 @@ class Desk:
             )
             return None
 
-    def _with_ledger(self, folder: Path, secrets: Sequence[bytes], work: Callable[[Ledger], T]) -> T:
-        key = (folder, tuple(secrets))
+    def _with_ledger(self, secrets: Sequence[bytes], work: Callable[[Ledger], T]) -> T:
+        key = tuple(secrets)
         with self._lock:
             ledger = self._ledgers.get(key)
             if ledger is None:
-                ledger = self._ledgers[key] = open_ledger(self._where, folder=folder, secrets=secrets)
+                ledger = self._ledgers[key] = open_ledger(self._where, secrets=secrets)
         return work(ledger)
 
     def say_once(self, problem: str, level: int = logging.ERROR, *, topic: str = "") -> None:

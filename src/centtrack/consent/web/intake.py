@@ -15,16 +15,22 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from centtrack.consent.ledger.ledger import Ledger
+from centtrack.consent.ledger.records import ShownText
 from centtrack.consent.paths import safe_path
 from centtrack.consent.token import Choice
 from centtrack.consent.web import answers
 from centtrack.consent.web.call import Call
-from centtrack.consent.web.decisions import Method, decide, make_record
+from centtrack.consent.web.decisions import Method, Question, decide, make_record
 from centtrack.consent.web.desk import Desk, gate_for
 from centtrack.consent.web.posts import JSON, Posted, media_type, read_body, read_posted, refuse_other_sites
 from centtrack.consent.web.views import preference_page
 
-_NOT_KEPT = "the choice can't be kept at the moment; refusing works"
+_REASONS = {
+    "no_secret": "this site can't remember choices, so nothing is granted",
+    "not_saved": "the choice can't be kept at the moment; refusing works",
+    "policy_changed": "the policy isn't the one that the visitor was asked under: ask again; policy is what GET state "
+    "has as policy.consent_hash, or the field of that name in the page; refusing works",
+}
 _TOO_MANY = "too many choices came from this address; try again later; refusing works at once"
 _LIMITED = (
     "more choices came from one address than the ledger takes (grants are answered with 429, the rest isn't proved); "
@@ -47,6 +53,7 @@ class _Handed:
         self.moment = dt.datetime.now(dt.UTC)
         self.language = call.language(posted.lang)
         self.back = safe_path(posted.back)
+        self._policy = posted.policy
         self.method: Method = "banner" if posted.via == "banner" else "api" if is_json else "form"
         self.decision = decide(
             call.choice(),
@@ -56,23 +63,29 @@ class _Handed:
             moment=self.moment,
         )
 
+    @property
+    def is_informed(self) -> bool:
+        """Whether the visitor was shown the policy in force. An API's client may leave it open."""
+        if self._policy is None:
+            return self.method == "api"
+        return self._policy == self.call.policy.consent_hash
+
     def keep(self, ledger: Ledger) -> bool:
-        """Write the record of it. What an API's client has shown isn't ours to know."""
-        call = self.call
-        kind = "banner" if self.method == "banner" else "page"
-        shown = None if self.method == "api" else call.notice.shown(kind, self.language)
-        record = make_record(
-            self.decision,
-            call.policy,
-            asked=call.notice.asked,
-            text_hash=shown.hash if shown else "",
-            language=self.language,
-            method=self.method,
-            moment=self.moment,
-            page=call.base,
-        )
-        ledger.append(record, shown)
+        """Write the record of it."""
+        call, shown = self.call, self._shown()
+        text_hash = shown.hash if shown else ""
+        question = Question(call.notice.asked, text_hash, self.language, self.method, call.base)
+        ledger.append(make_record(self.decision, call.policy, question, self.moment), shown)
         return True
+
+    def _shown(self) -> ShownText | None:
+        """What this visitor has read. What an API's client has shown isn't ours to know."""
+        if self.method == "api":
+            return None
+        call, kind = self.call, "banner" if self.method == "banner" else "page"
+        return call.notice.shown(
+            kind, self.language, consent=call.visit.consent, signal=call.has_signal, back=self.back or ""
+        )
 
 
 async def decide_posted(call: Call, desk: Desk) -> Response:
@@ -90,14 +103,17 @@ async def withdraw_posted(call: Call, desk: Desk) -> Response:
 
 async def _read(call: Call) -> tuple[Posted, str]:
     refuse_other_sites(call.request.scope["headers"], call.scheme)
-    kind = media_type(call.request.headers.get("content-type", ""))
-    return read_posted(await read_body(call.request.stream()), kind), kind
+    body = await read_body(call.request.stream())
+    kind = media_type(call.request.headers.get("content-type", ""), body)
+    return read_posted(body, kind), kind
 
 
 async def _settle(handed: _Handed, desk: Desk, status: str) -> Response:
     visit, decision = handed.call.visit, handed.decision
     if visit.tokens is None:  # nothing can be remembered
-        return _not_kept(handed, "no_secret") if decision.grants else _taken(handed, decision.choice, status)
+        return _not_kept(handed, "no_secret") if decision.grants else _taken(handed, decision.choice, "no_secret")
+    if decision.grants and not handed.is_informed:
+        return _not_kept(handed, "policy_changed")
     wait_s = desk.limit.take(visit.client)
     is_kept = not wait_s and bool(handed.call.notice.asked) and await desk.call(visit, handed.keep)
     if is_kept:
@@ -119,10 +135,18 @@ def _taken(handed: _Handed, choice: Choice, status: str) -> Response:
         handed.decision.refused, cookies=call.cookies, host=call.host, scheme=call.scheme
     )
     if answers.wants_json(call.request):
-        response = answers.data(call.state(call.consent_with(lines)))
+        response = answers.data(call.state(call.consent_with(lines)) | handed.decision.parting)
     else:
-        response = answers.go_on(handed.back or f"{call.base}?{urlencode({'status': status, 'lang': handed.language})}")
+        response = answers.go_on(_next_page(handed, status))
     return answers.with_cookies(response, [*lines, *gone])
+
+
+def _next_page(handed: _Handed, status: str) -> str:
+    """Where the visitor came from, unless there is something to read first."""
+    if handed.back and status != "no_secret":
+        return handed.back
+    said = {"status": status, "lang": handed.language} | ({"back": handed.back} if handed.back else {})
+    return f"{handed.call.base}?{urlencode(said)}"
 
 
 def _not_kept(handed: _Handed, said: str, wait_s: int = 0) -> Response:
@@ -134,8 +158,9 @@ def _not_kept(handed: _Handed, said: str, wait_s: int = 0) -> Response:
         wait_s: seconds after which it would be taken, if there were too many.
     """
     call = handed.call
-    status = HTTPStatus.TOO_MANY_REQUESTS if wait_s else HTTPStatus.SERVICE_UNAVAILABLE
+    status = HTTPStatus.CONFLICT if said == "policy_changed" else HTTPStatus.SERVICE_UNAVAILABLE
+    status = HTTPStatus.TOO_MANY_REQUESTS if wait_s else status
     headers = answers.PERSONAL | ({"Retry-After": str(wait_s)} if wait_s else {})
     if answers.wants_json(call.request):
-        return answers.problem(call.request, status, _TOO_MANY if wait_s else _NOT_KEPT, headers)
+        return answers.problem(call.request, status, _TOO_MANY if wait_s else _REASONS[said], headers)
     return answers.page(preference_page(call, said, handed.language, handed.back or ""), status, headers)

@@ -43,6 +43,7 @@ class Posted(msgspec.Struct, frozen=True):
         lang: language of what the visitor was shown.
         back: path of this site to go back to.
         via: `form` or `banner`.
+        policy: `PrivacyPolicy.consent_hash` of what the visitor was shown; None if it isn't said.
     """
 
     choice: Literal["accept", "refuse", "save", ""] = ""
@@ -50,6 +51,7 @@ class Posted(msgspec.Struct, frozen=True):
     lang: str = ""
     back: str = ""
     via: str = ""
+    policy: str | None = None
 
     def granted(self, asked: Sequence[str]) -> frozenset[str]:
         """The categories that are granted.
@@ -117,13 +119,15 @@ async def read_body(chunks: AsyncIterable[bytes]) -> bytes:
     return bytes(body)
 
 
-def media_type(content_type: str) -> str:
-    """The type without its parameters.
+def media_type(content_type: str, body: bytes) -> str:
+    """The type without its parameters. Nothing at all, as a script may post it to withdraw, counts as JSON.
 
     Raises:
         RefusedPostError: if it is neither a form's nor JSON.
     """
     found = content_type.partition(";")[0].strip(" \t").lower()
+    if not found and not body:
+        return JSON
     if found not in {FORM, JSON}:
         raise RefusedPostError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a choice is posted as {FORM} or {JSON}")
     return found
@@ -133,19 +137,23 @@ def read_posted(body: bytes, kind: str) -> Posted:
     """What a body says.
 
     Raises:
-        RefusedPostError: if it can't be read, or has a choice that isn't one.
+        RefusedPostError: if it can't be read, has a choice that isn't one, or a field twice that there is only once.
     """
     try:
-        if kind == JSON:
-            return msgspec.json.decode(body or b"{}", type=Posted)
-        fields = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=64)
-        return msgspec.convert(
-            {name: tuple(values) if name == "category" else values[-1] for name, values in fields.items()}, Posted
-        )
+        return msgspec.json.decode(body or b"{}", type=Posted) if kind == JSON else _read_form(body)
     except msgspec.ValidationError:
-        raise _bad("choice is accept, refuse or save; category is a list; lang, back and via are text") from None
+        raise _bad("choice is accept, refuse or save; category is a list; lang, back, via, policy are text") from None
     except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: not UTF-8, or too many fields
         raise _bad(f"the body can't be read as {kind} in UTF-8") from None
+
+
+def _read_form(body: bytes) -> Posted:
+    fields = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=64)
+    lists = {"category": fields.pop("category", [])}
+    doubled = [name for name in Posted.__struct_fields__ if len(fields.get(name, ())) > 1]
+    if doubled:
+        raise _bad(f"{doubled[0]} stands there twice: only category may")
+    return msgspec.convert({name: values[0] for name, values in fields.items()} | lists, Posted)
 
 
 def _bad(reason: str) -> RefusedPostError:

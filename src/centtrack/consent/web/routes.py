@@ -44,17 +44,19 @@ def consent_routes(
     Args:
         prefix: path of the page; the others are below it.
         ledger: where choices are proved: a path, `sqlite:///…` or `postgresql://…`; default: `$CENTTRACK_LEDGER`, else
-            `consent.db` beside the journal.
+            one file per working directory in the user's state folder.
         templates: a folder whose files stand in for the templates of the same name.
 
     Raises:
-        ConfigurationError: if the prefix can't be used.
+        ConfigurationError: if prefix, ledger or templates can't be used.
+        MissingExtraError: if a package that the ledger needs isn't installed.
     """
     if not _PREFIX.fullmatch(prefix):
         raise ConfigurationError(f'prefix={prefix!r}: a path such as "/consent", without a slash at its end')
     desk = Desk(ledger, Path(templates) if templates is not None else None)
     paths: dict[str, dict[str, Handler]] = {
         prefix: {"GET": views.show_page},
+        f"{prefix}/": {"GET": views.show_page_without_slash},
         f"{prefix}/state": {"GET": views.show_state},
         f"{prefix}/decide": {"POST": intake.decide_posted},
         f"{prefix}/withdraw": {"POST": intake.withdraw_posted},
@@ -87,7 +89,8 @@ def with_consent_routes(
         templates: likewise.
 
     Raises:
-        ConfigurationError: if the prefix can't be used.
+        ConfigurationError: if prefix, ledger or templates can't be used.
+        MissingExtraError: if a package that the ledger needs isn't installed.
     """
     routes = consent_routes(prefix=prefix, ledger=ledger, templates=templates)
 
@@ -163,7 +166,7 @@ class _Endpoint:
             notice = self._desk.notice(visit.policy)
         except ConfigurationError as error:
             self._desk.say_once(f"the consent routes don't work: {error}")
-            return answers.problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "consent can't be asked for at the moment")
+            return answers.problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "consent can't be asked for here")
         handler = self._handlers.get(request.method)
         if handler is None:
             is_asked = request.method == "OPTIONS"

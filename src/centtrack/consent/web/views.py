@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from http import HTTPStatus
 
 import msgspec
@@ -11,7 +12,6 @@ from centtrack.consent.web import answers
 from centtrack.consent.web.call import Call
 from centtrack.consent.web.desk import Desk
 
-_SAID = {"saved", "withdrawn"}  # what an address may have the page say; the rest answers a post
 _GENERAL = {"Cache-Control": "public, max-age=300", "Vary": "Accept, Accept-Language"}
 _DAILY = {"Cache-Control": "public, max-age=86400"}
 
@@ -32,9 +32,23 @@ def preference_page(call: Call, status: str | None, language: str, back: str) ->
 
 async def show_page(call: Call, _: Desk) -> Response:
     """The preference page."""
-    said = call.request.query_params.get("status")
-    status = "no_secret" if call.visit.tokens is None else said if said in _SAID else None
-    return answers.page(preference_page(call, status, call.language(), call.back))
+    return answers.page(preference_page(call, _status(call), call.language(), call.back))
+
+
+def _status(call: Call) -> str | None:
+    """What the page says happened last: what its address says, if it is true; other texts answer a post."""
+    if call.visit.tokens is None:
+        return "no_secret"
+    gives = any(call.visit.consent.allows(category) for category in call.notice.asked)
+    true = {"saved": call.has_current_choice, "withdrawn": call.has_current_choice and not gives}
+    said = call.request.query_params.get("status", "")
+    return said if true.get(said) else None
+
+
+async def show_page_without_slash(call: Call, _: Desk) -> Response:
+    """The preference page is at the path without a slash at its end."""
+    query = call.request.url.query
+    return answers.go_on(call.base + (f"?{query}" if query else ""), HTTPStatus.PERMANENT_REDIRECT)
 
 
 async def show_state(call: Call, _: Desk) -> Response:
@@ -57,7 +71,7 @@ async def show_receipt(call: Call, desk: Desk) -> Response:
     if records is None:
         return answers.data({"error": "receipts can't be read at the moment"}, HTTPStatus.SERVICE_UNAVAILABLE)
     if not records:
-        return answers.data({"error": "the receipt isn't in the ledger: it was erased"}, HTTPStatus.NOT_FOUND)
+        return answers.data({"error": "the ledger doesn't have the receipt: it was erased"}, HTTPStatus.NOT_FOUND)
     named = {"Content-Disposition": 'attachment; filename="consent-receipt.json"'}
     return answers.data({"records": msgspec.to_builtins(records)}, headers=answers.PERSONAL | named)
 
@@ -72,10 +86,12 @@ async def show_policy(call: Call, _: Desk) -> Response:
 async def show_gpc(call: Call, _: Desk) -> Response:
     """Whether the site honours Global Privacy Control (https://www.w3.org/TR/gpc/)."""
     document = call.policy.document
-    dates = [change.effective for change in document.changes] + ([document.effective] if document.effective else [])
+    today = dt.datetime.now(dt.UTC).date()
+    dates = [document.effective, *(change.effective for change in document.changes)]
+    past = [date for date in dates if date and date <= today]  # a change may be announced
     support: dict[str, object] = {"gpc": bool(document.consent.gpc)}
-    if dates:
-        support["lastUpdate"] = max(dates).isoformat()
+    if past:
+        support["lastUpdate"] = max(past).isoformat()
     return answers.data(support, headers=_DAILY)
 
 

@@ -106,10 +106,18 @@
       const answer = await ask(form.action, { method: "POST", body: fields });
       close();
       await announce(answer);
-    } catch {
+    } catch (error) {
       status.textContent = status.dataset.error;
+      if (error.message === "409") await renew(status.dataset.changed).catch(() => location.assign(base));
     }
     busy = false;
+  }
+
+  // What the visitor has read isn't true any more: here is what is.
+  async function renew(reason) {
+    close();
+    await open();
+    banner.querySelector("[role=status]").textContent = reason;
   }
 
   function open(element) {
