@@ -23,9 +23,11 @@ name = "Shop"
 [limits.default]
 time = "second"
 page = "path"
+referrer = "path"
 [limits.consented]
 time = "second"
 page = "path"
+referrer = "path"
 visitor = "cookie"
 [purposes]
 analytics = "Improve the shop"
@@ -306,7 +308,10 @@ def test_events_follow_the_choice_and_the_routes_make_none(shop, visitor):
     context = visitor()
     context.runs_scripts = True
     page = visit(context, shop.url)
-    click(page, f"{BANNER} button[value=accept]")
+    page.goto(f"{shop.url}/consent?back=/")
+    click(page, "button[value=accept]")
+    page.goto(f"{shop.url}/consent?back=/")
+    page.click("a[rel=noreferrer]")
     visit(context, shop.url)
     events = shop.folder / "events.jsonl"
     eventually(lambda: events.exists() and '"visitor_id":"' in events.read_text())

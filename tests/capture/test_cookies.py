@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from centtrack.capture.capture import Capture
 from centtrack.capture.cookies import CookieCounter
-from centtrack.cookies import read_names
 from centtrack.consent.registry import CookieRegistry
+from centtrack.cookies import read_names
 from centtrack.policy import PrivacyPolicy
 from centtrack.policy.levels import Cookies
 from centtrack.policy.model import Cookie

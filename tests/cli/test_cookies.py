@@ -126,6 +126,12 @@ def test_a_tracker_that_lasts_too_long_is_declared_and_remarked_upon(cli, journa
     assert shown.count("CNIL") == 1  # not for what is necessary
 
 
+def test_what_no_entry_can_name_is_not_offered(cli, journal, declared):
+    journal(CookieSeen("a,b", passed=1))
+    shown = cli("cookies", "--policy", declared)
+    assert (shown.code, "not in the registry: a,b" in shown.out, "`--declare`" in shown.out) == (1, True, False)
+
+
 def test_what_visitors_send_is_not_declared_as_necessary(cli, journal, declared):
     journal(CookieSeen("PHPSESSID", arrived=50), CookieSeen("ivan@example.org", arrived=50))
     shown = cli("cookies", "--policy", declared, "--declare")

@@ -72,13 +72,6 @@ def test_a_third_party_gets_nothing_of_a_log(cli, log, tmp_path):
     assert (status.code, "3 consent" in status.out, "The counters close" in status.out) == (0, True, True)
 
 
-def test_a_third_party_that_is_misspelled_stops_an_import(cli, log, tmp_path):
-    (tmp_path / "third.toml").write_text('[[sinks]]\nname = "jsonl:./evnts.jsonl"\nparty = "third"\n')
-    imported = cli("import", log, "--sink", "jsonl:events.jsonl", "--policy", "third.toml")
-    assert (imported.code, "jsonl:./evnts.jsonl" in imported.err) == (2, True)
-    assert not (tmp_path / "events.jsonl").exists()
-
-
 def test_standard_input(cli, log, count, monkeypatch):
     with log.open("rb") as file:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))

@@ -18,6 +18,7 @@ category = "necessary"
 [[cookies]]
 name = "lang"
 category = "preferences"
+purpose = { en = "Language", ru = "Язык" }
 [[cookies]]
 name = "_ga*"
 category = "analytics"

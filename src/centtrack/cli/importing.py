@@ -16,7 +16,7 @@ from centtrack.delivery.counters import Counts, read_counts
 from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.paths import default_journal
-from centtrack.delivery.withholding import Withhold, check_third_parties, make_withholding
+from centtrack.delivery.withholding import Withhold, make_withholding
 from centtrack.importing import ImportSummary, LogFile, LogImport
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.sinks.base import Sink, is_storing, name_of
@@ -38,7 +38,6 @@ def import_log(
     """Import an access log, through the same limits as live requests. Repeat it, and nothing is doubled."""
     rules = read_policy(policy)
     target = open_sink(read_sink(sink))
-    check_third_parties(rules, [name_of(target)])
     withhold = make_withholding(rules, name_of(target))
     if withhold:
         errors.print(

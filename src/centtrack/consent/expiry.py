@@ -65,7 +65,7 @@ class CookieExpiry:
     def __init__(self, declared: Iterable[Cookie], registry: CookieRegistry) -> None:
         optional = [entry for entry in declared if entry.category not in {NECESSARY, UNCLASSIFIED}]
         self.categories = tuple(sorted({entry.category for entry in optional}))
-        self._optional = frozenset(optional)
+        self._optional = tuple(optional)
         self._registry = registry
         self._hidden = [entry.name for entry in optional if _is_hidden(entry)]
         self._arriving = lru_cache(maxsize=1_024)(self._categories_of)

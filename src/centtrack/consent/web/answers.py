@@ -42,7 +42,8 @@ def data(value: object, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str
 def go_on(path: str, status: HTTPStatus = HTTPStatus.SEE_OTHER) -> Response:
     """Sends the browser to a path of this site, which it gets with GET (RFC 9110, 15.4.4)."""
     location = quote(path, safe="/?#%:@!$&'()*+,;=[]~")
-    return Response(None, status, {**_SAFE, **PERSONAL, "Location": location})
+    # As the referrer of the next page this one would mark, among the events, who has just chosen.
+    return Response(None, status, {**_SAFE, **PERSONAL, "Referrer-Policy": "no-referrer", "Location": location})
 
 
 def problem(request: Request, status: HTTPStatus, reason: str, headers: Mapping[str, str] = PERSONAL) -> Response:

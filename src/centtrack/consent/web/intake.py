@@ -132,7 +132,11 @@ def _taken(handed: _Handed, choice: Choice, status: str) -> Response:
     call = handed.call
     lines = call.cookie_lines(choice)
     gone = gate_for(call.policy).expire(
-        handed.decision.refused, cookies=call.cookies, host=call.host, scheme=call.scheme
+        handed.decision.refused,
+        cookies=call.cookies,
+        host=call.host,
+        scheme=call.scheme,
+        path=call.request.scope["path"],
     )
     if answers.wants_json(call.request):
         response = answers.data(call.state(call.consent_with(lines)) | handed.decision.parting)
