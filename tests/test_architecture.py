@@ -31,7 +31,8 @@ ALLOWED = {
     "response": "asgi policy cookies visitor consent capture explain",
     "request": "asgi errors policy consent capture delivery response",
     "middleware": "asgi errors event policy signing visitor consent capture sinks delivery response request",
-    "frameworks": "request",
+    "calls": "consent request",
+    "frameworks": "calls",
     "testing": "event sinks",
     "request_text": "errors capture",
     "access_log": "errors capture",
@@ -39,7 +40,7 @@ ALLOWED = {
     "reports": "errors event sinks",
     "demo": "errors signing delivery",
     "cli": "*",
-    "__init__": "event policy consent sinks request middleware",
+    "__init__": "event policy consent sinks calls middleware",
     "__main__": "cli",
 }
 

@@ -1,10 +1,10 @@
 """centtrack: an ASGI middleware that records what a web app may know about its visitors, and no more."""
 
+from centtrack.calls import track
 from centtrack.consent.state import Consent, consent_of
 from centtrack.event import Event
 from centtrack.middleware import TelemetryMiddleware
 from centtrack.policy.policy import PrivacyPolicy
-from centtrack.request import track
 from centtrack.sinks.base import Sink
 
 __version__ = "0.1.0"

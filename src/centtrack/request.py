@@ -1,4 +1,4 @@
-"""What is noted of one request while it is served: by the middleware, and by `track` in the app."""
+"""What is noted of one request while it is served, and what the consent routes ask of it."""
 
 from __future__ import annotations
 
@@ -284,42 +284,3 @@ class RecordedRequest:
 def _peer(client: object) -> str | None:
     """Who connected: an address and a port in ASGI; None over a Unix socket, whatever the server has in its place."""
     return (client[0] or None) if isinstance(client, (tuple, list)) and client else None
-
-
-def track(request: Any, name: str, /, **props: str | float | bool) -> None:
-    """Record a custom event with a request.
-
-    It has all columns of the request's own event, and is recorded when the response is done. A name or property that
-    the policy doesn't declare in `[[events]]` is counted as dropped, with one ERROR a name in the log. A number that
-    looks like somebody's phone, card or IIN is left out.
-
-    Args:
-        request: a request or WebSocket of Starlette or FastAPI, or an ASGI scope.
-        name: name of the event.
-        **props: its properties.
-
-    Raises:
-        UndeclaredEventError: only with `debug=True` of the middleware, instead of counting what isn't declared.
-    """
-    scope = request if isinstance(request, Mapping) else getattr(request, "scope", {})
-    noted = scope.get(SCOPE_KEY)
-    if isinstance(noted, RecordedRequest):
-        noted.track(name, props)
-
-
-def note_route(scope: Mapping[str, Any], template: str, *, matches_path: bool = False) -> None:
-    """Note the route's template, for a framework that leaves none in the scope. Never raises.
-
-    It goes before what is read from the scope. Mounts of Starlette and Litestar above are put in front of it.
-
-    Args:
-        scope: the scope as the framework got it; nothing happens if the middleware wasn't passed.
-        template: as in `/products/{product}`, without values.
-        matches_path: whether the framework matches the scope's path as it is, with the root path and mounts in it.
-    """
-    try:
-        noted = scope.get(SCOPE_KEY)
-        if isinstance(noted, RecordedRequest) and isinstance(template, str):
-            noted.note_route(scope, template, matches_path=matches_path)
-    except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
-        logger.error("a route could not be noted: %s", type(error).__name__)

@@ -5,7 +5,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
-from centtrack.request import note_route
+from centtrack.calls import note_route
 
 
 def noting(template, **options):

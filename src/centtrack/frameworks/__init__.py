@@ -4,6 +4,6 @@ Each module is for one framework: `centtrack.frameworks.django`, `.falcon`, `.qu
 itself. Starlette, FastAPI and Litestar need no adapter.
 """
 
-from centtrack.request import note_route
+from centtrack.calls import note_route
 
 __all__ = ["note_route"]

@@ -11,7 +11,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.urls.resolvers import LocalePrefixPattern, RegexPattern
 
-from centtrack.request import note_route
+from centtrack.calls import note_route
 
 _PARAMETER = re.compile(r"<(?:[^<>:]+:)?([^<>:]+)>")
 _TOKEN = re.compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from centtrack.request import note_route
+from centtrack.calls import note_route
 
 # {name}, {name:converter}, {name:converter("argument")}; an argument may hold braces only in quotes
 _FIELD = re.compile(r"""\{(\w+)(?::(?:"[^"]*"|'[^']*'|[^{}"'])*)?\}""")

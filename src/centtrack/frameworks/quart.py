@@ -9,7 +9,7 @@ from functools import lru_cache
 from quart import Quart, request, request_started, websocket, websocket_started
 from quart.wrappers.base import BaseRequestWebsocket
 
-from centtrack.request import note_route
+from centtrack.calls import note_route
 
 # <name>, <converter:name>, <converter(arguments):name>
 _PARAMETER = re.compile(r"<(?:[A-Za-z_]\w*(?:\(.*?\))?:)?([A-Za-z_]\w*)>")
