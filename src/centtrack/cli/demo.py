@@ -36,8 +36,9 @@ _NEXT = """
   {program} tail {lake}
   {program} query "select city, count(*) from events group by 1 order by 2 desc" --sink {lake}
   {program} explain "curl https://qorghan.example/quote?email=a@b.kz" --policy {folder}/privacy.toml
+  {program} cookies --policy {folder}/privacy.toml --journal {journal}
   {program} status
-  {program} demo --serve   keeps the site running: open http://127.0.0.1:{port} and click around"""
+  {program} demo --serve   keeps the site running: open http://127.0.0.1:{port}, choose about cookies, and click around"""
 
 
 def demo(
@@ -107,10 +108,8 @@ def _wait_for_delivery(site: DemoSite) -> None:
 
 def _show_next(site: DemoSite) -> None:
     folder = site.folder.relative_to(Path.cwd()) if site.folder.is_relative_to(Path.cwd()) else site.folder
-    console.print(
-        _NEXT.format(folder=folder, lake=f"delta:{folder}/telemetry", program=_program(), port=_SERVED_AT),
-        soft_wrap=True,
-    )
+    places = {"folder": folder, "lake": f"delta:{folder}/telemetry", "journal": site.journal}
+    console.print(_NEXT.format(**places, program=_program(), port=_SERVED_AT), soft_wrap=True)
 
 
 def _program() -> str:
