@@ -38,7 +38,7 @@ _NEXT = """
   {program} explain "curl https://qorghan.example/quote?email=a@b.kz" --policy {folder}/privacy.toml
   {program} cookies --policy {folder}/privacy.toml --journal {journal}
   {program} status
-  {program} demo --serve   keeps the site running: open http://127.0.0.1:{port}, choose about cookies, and click around"""
+  {program} demo --serve   keeps the site running: open http://127.0.0.1:{port} and click around"""
 
 
 def demo(
