@@ -65,8 +65,8 @@ class RecordedRequest:
         self._bytes = 0
         self._is_gone = False
         self._length: int | None = None
-        self._passed: tuple[bytes, ...] = ()
-        self._removed: tuple[bytes, ...] = ()
+        self._passed: Sequence[bytes] = ()
+        self._removed: Sequence[bytes] = ()
         self._custom: list[CustomEvent] = []
         self._time = time.time()
         self._started = time.perf_counter()
@@ -80,7 +80,7 @@ class RecordedRequest:
 
     def _visible(self, gate: CookieGate) -> RawHeaders:
         try:
-            return gate.visible(self.headers, self.allows)
+            return gate.visible(self.headers, self.given.__contains__)
         except Exception as error:  # noqa: BLE001 - what can't be judged has no consent
             self.say_once(f"cookies could not be hidden one by one: {type(error).__name__}")
             self.note("gate_failed")
@@ -110,7 +110,8 @@ class RecordedRequest:
 
     def note_cookies(self, gated: Gated) -> None:
         """Note which of the app's cookies the gate let pass."""
-        self._passed, self._removed = self._passed + gated.passed, self._removed + gated.removed
+        self._passed = [*self._passed, *gated.passed] if self._passed else gated.passed
+        self._removed = [*self._removed, *gated.removed] if self._removed else gated.removed
 
     def note_minted(self, visitor_id: str) -> None:
         """Note the id in the visitor cookie that the response sets."""
@@ -126,11 +127,12 @@ class RecordedRequest:
         """A header of the request, by its name in small letters; empty if there is none."""
         return read_headers(self.headers).get(name, b"")
 
-    def allows(self, category: str) -> bool:
-        """Whether the visitor granted a category."""
+    @property
+    def given(self) -> frozenset[str]:
+        """The categories that the visitor granted, and `necessary`."""
         if self._consent is None:
             self._consent = self._read_consent()
-        return self._consent.allows(category)
+        return self._consent.given
 
     def say_once(self, problem: str) -> None:
         """Log an error, the first time that it is this one."""

@@ -144,7 +144,7 @@ class ResponseEditor:
     def _document(self, message: Message, exchange: Exchange) -> tuple[Message, str | None]:
         """A page with client hints and visitor cookie, and the new id in it."""
         headers, request = message["headers"], read_headers(exchange.headers)
-        has_consented = exchange.allows(ANALYTICS)
+        has_consented = ANALYTICS in exchange.given
         hints = [(b"accept-ch", self._accept_ch)] if self._accept_ch and self._records(has_consented) else []
         is_page = _is_page(message, request)
         minted_id, cookie = self._cookie(request, exchange.scheme, has_consented, is_page=is_page)

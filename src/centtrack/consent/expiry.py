@@ -64,7 +64,7 @@ class CookieExpiry:
 
     def __init__(self, declared: Iterable[Cookie], registry: CookieRegistry) -> None:
         optional = [entry for entry in declared if entry.category not in {NECESSARY, UNCLASSIFIED}]
-        self.categories = tuple(sorted({entry.category for entry in optional}))
+        self.categories = frozenset(entry.category for entry in optional)
         self._optional = tuple(optional)
         self._registry = registry
         self._hidden = [entry.name for entry in optional if _is_hidden(entry)]

@@ -6,7 +6,7 @@ message stays as it is. Raw pairs are edited: `http.cookies` loses attributes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -38,8 +38,9 @@ class Request(Protocol):
     def scheme(self) -> str:
         """As in the scope."""
 
-    def allows(self, category: str) -> bool:
-        """Whether the visitor granted a category."""
+    @property
+    def given(self) -> frozenset[str]:
+        """The categories that the visitor granted, and `necessary`."""
 
     def header(self, name: bytes) -> bytes:
         """A header of the request, by its name in small letters; empty if there is none."""
@@ -56,9 +57,9 @@ class Gated(NamedTuple):
     """
 
     headers: RawHeaders
-    passed: tuple[bytes, ...] = ()
-    removed: tuple[bytes, ...] = ()
-    undeclared: tuple[SetCookie, ...] = ()
+    passed: Sequence[bytes] = ()
+    removed: Sequence[bytes] = ()
+    undeclared: Sequence[SetCookie] = ()
 
 
 class CookieGate:
@@ -67,6 +68,7 @@ class CookieGate:
     Attributes:
         mode: `observe` removes nothing; `declared` what is declared and not granted; `enforce` also what isn't.
         hides: whether the app doesn't get to see cookies that aren't granted.
+        may_expire: whether there is any cookie that could come without being granted.
     """
 
     def __init__(self, policy: PrivacyPolicy) -> None:
@@ -76,14 +78,10 @@ class CookieGate:
         self.registry = registry_of(policy)
         self._category = lru_cache(maxsize=1_024)(self._category_of)
         self._expiry = CookieExpiry(policy.document.cookies, self.registry)
+        self.may_expire = bool(self._expiry.categories) and self.mode != "observe"
         self._necessary = frozenset(
             entry.name.encode() for entry in self.registry.entries if entry.category == NECESSARY
         )
-
-    @property
-    def may_expire(self) -> bool:
-        """Whether there is any cookie that could come without being granted."""
-        return bool(self._expiry.categories) and self.mode != "observe"
 
     def guard(self, headers: RawHeaders, lines: list[bytes], request: Request) -> Gated:
         """What may pass of a message's headers.
@@ -93,15 +91,22 @@ class CookieGate:
             lines: those among them that set a cookie.
             request: what it answers.
         """
-        if self.mode == "observe":
-            return Gated(headers, tuple(lines))
+        if self.mode == "observe" or self._are_given(lines, request.given):
+            return Gated(headers, lines)
         undeclared: list[SetCookie] = []
         removed = [line for line in lines if not self._passes(line, request, undeclared)]
         if not removed:
-            return Gated(headers, tuple(lines), (), tuple(undeclared))
+            return Gated(headers, lines, (), undeclared)
         gone = frozenset(removed)  # a line that stands there twice is judged the same
         kept = [(name, value) for name, value in headers if not (name.lower() == _SET_COOKIE and bytes(value) in gone)]
-        return Gated(kept, tuple(line for line in lines if line not in gone), tuple(removed), tuple(undeclared))
+        return Gated(kept, [line for line in lines if line not in gone], removed, undeclared)
+
+    def _are_given(self, lines: Sequence[bytes], given: frozenset[str]) -> bool:
+        """Whether all may pass by their names alone, as is the rule."""
+        for line in lines:  # noqa: SIM110 - most responses with a cookie come by here, and all() takes longer
+            if self._category(_name_of(line)) not in given:
+                return False
+        return True
 
     def guard_blindly(self, headers: RawHeaders) -> Gated:
         """What may pass if the gate itself has failed: exact names of necessary cookies."""
@@ -115,17 +120,17 @@ class CookieGate:
 
     def _passes(self, line: bytes, request: Request, undeclared: list[SetCookie]) -> bool:
         category = self._category(_name_of(line))
-        if category == NECESSARY or (category not in {None, UNCLASSIFIED} and request.allows(category)):
+        if category in request.given:
             return True
         cookie = read_set_cookie(line)
         if category is None:
             category = self._judge(cookie, request)
-        if cookie.expires or category == NECESSARY:
+        if cookie.expires or category in request.given:
             return True
         if category == UNCLASSIFIED:
             undeclared.append(cookie)
             return self.mode == "declared"
-        return request.allows(category)
+        return False
 
     def _category_of(self, name: bytes) -> str | None:
         """The category of a name; None if domain and path must be looked at, too."""
@@ -145,7 +150,7 @@ class CookieGate:
 
         They came from scripts, a CDN or a middleware outside ours, or from a time before the visitor refused.
         """
-        if not self.may_expire or not (refused := [one for one in self._expiry.categories if not request.allows(one)]):
+        if not self.may_expire or not (refused := self._expiry.categories - request.given):
             return []
         names = read_names(request.header(b"cookie")).looked_at
         if not self._expiry.has_any(names, refused):
@@ -203,5 +208,6 @@ def set_cookie_lines(headers: RawHeaders) -> list[bytes]:
 
 
 def _name_of(line: bytes) -> bytes:
-    name, equals, _ = line.partition(b";")[0].partition(b"=")
-    return name.strip(b" \t") if equals else b""
+    end = line.find(b"=")
+    name = line[: max(end, 0)]
+    return name.strip(b" \t") if b";" not in name else b""

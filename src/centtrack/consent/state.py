@@ -45,20 +45,20 @@ class Consent:
         has_invalid_cookie: whether the request carried something as a choice that is none.
     """
 
-    __slots__ = ("_given", "asks", "has_invalid_cookie", "labels", "source", "states")
+    __slots__ = ("asks", "given", "has_invalid_cookie", "labels", "source", "states")
 
     def __init__(self, states: Mapping[str, State], source: str, *, has_invalid_cookie: bool = False) -> None:
         self.states: Mapping[str, State] = MappingProxyType(dict(states))
         self.source = source
         self.asks = not _OPEN.isdisjoint(states.values())
         self.has_invalid_cookie = has_invalid_cookie
-        self._given = frozenset({NECESSARY, *(category for category, state in states.items() if state is State.GIVEN)})
+        self.given = frozenset({NECESSARY, *(category for category, state in states.items() if state is State.GIVEN)})
         self.labels: Mapping[str, str] = MappingProxyType({name: str(state) for name, state in states.items()})
         """The states as an event carries them."""
 
     def allows(self, category: str) -> bool:
         """Whether cookies and purposes of a category are allowed."""
-        return category in self._given
+        return category in self.given
 
     def __repr__(self) -> str:
         states = ", ".join(f"{category}={state}" for category, state in self.states.items())
