@@ -419,8 +419,8 @@ async def measure(variant: Bare, requests: Sequence[Call]) -> float:
 def measure_gate(variant: Consented) -> tuple[float, float]:
     """Microseconds that the gate adds to a request, and that the inventory of cookies takes afterwards.
 
-    By themselves, in the best of many passes over the same requests: it is far below what the CPU time of a whole process
-    varies by.
+    By themselves, in the best of many passes over the same requests: it is far below what the CPU time of a process
+    as a whole varies by.
     """
     editor, pipeline = variant.middleware._editor, variant.middleware.pipeline
     if editor is None or pipeline is None:
