@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -44,29 +44,25 @@ class BoundedCalls:
         deadline = time.monotonic() + timeout_s
         if not self._free.acquire(timeout=timeout_s):
             raise OverdueError
-        answers: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
-        thread = threading.Thread(target=self._work, args=(work, deadline, answers), name="centtrack-ledger")
-        thread.daemon = True
+        answer: Future[T] = Future()
+        thread = threading.Thread(target=self._work, args=(work, deadline, answer), name="centtrack-ledger")
+        thread.daemon = True  # those of an executor would be waited for at the end of the process
         try:
             thread.start()
         except BaseException:
             self._free.release()
             raise
-        try:
-            result, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-        except Empty:
-            raise OverdueError from None
-        if error is not None:
-            raise error
-        return result  # type: ignore[return-value]  # without an error it is what the work returned
+        wait([answer], timeout=max(0.0, deadline - time.monotonic()))
+        if not answer.done():
+            raise OverdueError
+        return answer.result()
 
-    def _work(
-        self, work: Callable[[float], T], deadline: float, answers: SimpleQueue[tuple[T | None, Exception | None]]
-    ) -> None:
+    def _work(self, work: Callable[[float], T], deadline: float, answer: Future[T]) -> None:
         try:
-            answer: tuple[T | None, Exception | None] = (work(deadline), None)
-        except Exception as error:  # noqa: BLE001 - handed to the caller
-            answer = (None, error)
-        finally:
+            result = work(deadline)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
             self._free.release()
-        answers.put(answer)
+            answer.set_exception(error)
+        else:
+            self._free.release()
+            answer.set_result(result)

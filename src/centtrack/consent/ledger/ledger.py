@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -163,7 +164,7 @@ class Ledger:
         from centtrack.consent.ledger.tables import load_rows
 
         last = 0
-        while rows := self._run(lambda connection: load_rows(connection, after=last, at_most=_ROWS), "read"):  # noqa: B023
+        while rows := self._run(partial(load_rows, after=last, at_most=_ROWS), "read"):
             yield from rows
             last = rows[-1].number
 

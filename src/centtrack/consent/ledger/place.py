@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,10 +69,8 @@ def read_place(where: str | Path) -> Path | URL:
         if not url.database or url.database == ":memory:":
             raise ConfigurationError("ledger: name a file, as in sqlite:////var/lib/shop/consent.db")
         return Path(url.database)
-    try:
-        import psycopg  # noqa: F401 - asked for now, so that a missing one is said at start
-    except ImportError:
-        raise MissingExtraError("A consent ledger in PostgreSQL", "postgresql") from None
+    if find_spec("psycopg") is None:  # asked for now, so that it is said at start
+        raise MissingExtraError("A consent ledger in PostgreSQL", "postgresql")
     return url.set(drivername="postgresql+psycopg")
 
 

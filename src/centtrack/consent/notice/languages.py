@@ -73,9 +73,9 @@ def pick_words(text: Text, language: str) -> Words:
     """A text of the policy in a language, else in English, Russian or whatever there is."""
     if isinstance(text, str):
         return Words(text)
-    for candidate in (language, *_FALLBACKS, *text):
-        found = text.get(candidate)  # type: ignore[call-overload]  # any key may be asked for
-        if found:
+    by_language = dict[str, str](text.items())
+    for candidate in (language, *_FALLBACKS, *by_language):
+        if found := by_language.get(candidate):
             return Words(found, None if candidate == language else candidate)
     return Words("")
 

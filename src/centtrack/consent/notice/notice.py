@@ -22,7 +22,7 @@ from centtrack.consent.paths import safe_path
 from centtrack.consent.registry import own_cookies
 from centtrack.consent.state import CATEGORIES, IMPLIED, NECESSARY, NO_CHOICE, Consent, State
 from centtrack.errors import ConfigurationError
-from centtrack.policy.model import UNCLASSIFIED, Cookie
+from centtrack.policy.model import UNCLASSIFIED, Cookie, Text
 from centtrack.policy.policy import PrivacyPolicy
 
 __all__ = ["LANGUAGES", "Notice", "asked_categories", "choose_language"]
@@ -198,7 +198,8 @@ class Notice:
         return {name: level.label for name, level in limits.by_name().items()}
 
     def _category(self, name: str, language: str) -> CategoryPart:
-        purpose = pick_words(self._policy.document.purposes.get(name, ""), language)  # type: ignore[call-overload]
+        purposes = dict[str, Text](self._policy.document.purposes.items())
+        purpose = pick_words(purposes.get(name, ""), language)
         rows = tuple(cookie_row(cookie, language) for cookie in self._cookies if cookie.category == name)
         return CategoryPart(name, purpose, rows, say_count("cookies_count", len(rows), language))
 
