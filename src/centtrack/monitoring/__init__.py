@@ -1,0 +1,1 @@
+"""Health and metrics: how recording and delivery are doing."""
