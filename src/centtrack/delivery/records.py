@@ -6,6 +6,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+class Limits(NamedTuple):
+    """When the journal takes no more events.
+
+    Attributes:
+        max_bytes: what it may use.
+        min_free: what must stay free on its disk, in bytes.
+    """
+
+    max_bytes: int = 1_000_000_000
+    min_free: int = 100_000_000
+
+
 class StoredBatch(NamedTuple):
     """Rows of the journal that a sink has yet to get.
 

@@ -16,8 +16,8 @@ class SinkState:
 
     Attributes:
         name: the sink's name.
-        condition: `delivering`; `standby`: another process delivers; `retrying` after a failure; `paused`: somebody must
-            mend the configuration; `hanging`: the sink didn't answer in time; `starting`, `ended`.
+        condition: `delivering`; `standby`: another process delivers; `retrying` after a failure; `paused`: somebody
+            must mend the configuration; `hanging`: the sink didn't answer in time; `starting`, `ended`.
         problem: why, without visitors' data; None if nothing is wrong.
         delivered: events that it took from this process.
         withheld: events that it may not have.
