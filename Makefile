@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format lint types bots audit benchmark lock clean
+.PHONY: demo test faults check format lint types bots audit benchmark latency soak lock clean
 
 demo: $(STAMP)
 	$(BIN)/centtrack demo
@@ -14,6 +14,15 @@ test: $(STAMP)
 
 check: $(STAMP) lint types
 	CENTTRACK_REQUIRE_SERVICES=1 $(BIN)/pytest
+
+# The fault matrix in its long form, into docs/faults.md; ARGS="-k row" runs a part, and keeps what is known of the rest.
+faults: export CENTTRACK_FAULTS := long
+faults: export CENTTRACK_FAULTS_REPORT := build/faults.jsonl
+faults: $(STAMP)
+	mkdir -p build
+	$(if $(ARGS),,rm -f $(CENTTRACK_FAULTS_REPORT))
+	$(BIN)/pytest -s --timeout 3600 tests/faults $(ARGS)
+	$(BIN)/python tests/faults/table.py $(CENTTRACK_FAULTS_REPORT) docs/faults.md
 
 format: $(STAMP)
 	$(BIN)/ruff format .
@@ -36,6 +45,13 @@ audit: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+latency: $(STAMP)
+	$(BIN)/python benchmarks/latency.py $(ARGS)
+
+# Ten minutes; draws docs/images/soak.svg.
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 # Hashes, but no address of an index: any mirror serves these files.
 lock: $(STAMP)

@@ -11,6 +11,7 @@ import pytest
 
 from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
+from centtrack.logs import forget
 from centtrack.policy import PROFILES, PrivacyPolicy
 from databases import postgresql_server, redis_server
 
@@ -38,6 +39,12 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in ("CENTTRACK_POLICY", "CENTTRACK_SINK", "CENTTRACK_DISABLED", "CENTTRACK_SECRET", "CENTTRACK_LEDGER"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_minute() -> None:
+    """What an earlier test logged keeps no line of this one back."""
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -71,31 +71,53 @@ def postgresql_server() -> Iterator[str]:
     if given := os.environ.get("CENTTRACK_TEST_POSTGRESQL_URL"):
         yield given
         return
+    with own_postgresql_server() as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def own_postgresql_server() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL of the test's own, which it may restart."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
     if not (found[-1] / "initdb").is_file():
-        pytest.skip("needs PostgreSQL's initdb, or CENTTRACK_TEST_POSTGRESQL_URL")
+        pytest.skip("needs PostgreSQL's initdb")
     folder = Path(tempfile.mkdtemp(prefix="centtrack-postgresql-"))
     try:
-        # PostgreSQL refuses to run as root; its package makes a user for it.
-        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        if as_user:
-            shutil.chown(folder, "postgres")
-        yield from _running(found[-1], folder, as_user)
+        with PostgresqlServer(found[-1], folder) as server:
+            yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _running(binaries: Path, folder: Path, as_user: list[str]) -> Iterator[str]:
-    port, data = free_port(), folder / "data"
-    _run([*as_user, str(binaries / "initdb"), "-D", str(data), "-U", "centtrack", "--auth=trust", "--no-sync"])
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = [*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
-    _run([*control, "-l", str(folder / "log"), "-o", options, "start"])
-    try:
-        yield f"postgresql://centtrack@127.0.0.1:{port}/postgres"
-    finally:
-        _run([*control, "-m", "immediate", "stop"])
+class PostgresqlServer:
+    """A PostgreSQL that can be stopped and started again on the same port. What it was told to keep, it keeps."""
 
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        # PostgreSQL refuses to run as root; its package makes a user for it.
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self._as_user:
+            shutil.chown(folder, "postgres")
+        self._binaries, self._folder, self._data = binaries, folder, str(folder / "data")
+        self.port = free_port()
+        self.url = f"postgresql://centtrack@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "-U", "centtrack", "--auth=trust", "--no-sync")
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """End it: `fast` ends connections and writes down what it has, `immediate` is as if it was killed."""
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user, str(self._binaries / program), "-D", self._data, *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

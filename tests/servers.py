@@ -12,9 +12,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from centtrack.delivery.counters import Counts, read_counts
-from centtrack.errors import JournalError
+from centtrack.delivery.counters import Counts, WorkerCounts, read_counts
 from processes import kill_group
 from waiting import eventually
 
@@ -53,11 +53,13 @@ class Site:
         """The counters of its journal."""
         return read_counts(self.folder / "state" / "journal.db")
 
+    def workers(self) -> list[WorkerCounts]:
+        """What each worker counted; none before there is a journal."""
+        return self.counts().workers if (self.folder / "state" / "journal.db").exists() else []
+
     def accepted(self) -> int:
-        """Events that all workers committed; 0 before there is a journal."""
-        with contextlib.suppress(JournalError):
-            return sum(worker.accepted for worker in self.counts().workers)
-        return 0
+        """Events that all workers committed."""
+        return sum(worker.accepted for worker in self.workers())
 
     def wait_for_delivery(self) -> None:
         """Wait until nothing is pending for any sink."""
@@ -65,7 +67,7 @@ class Site:
 
 
 class Server:
-    """A running uvicorn."""
+    """A running server."""
 
     def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
         self.process = process
@@ -86,9 +88,58 @@ class Server:
         return self._log.read_text()
 
     def stop(self, within_s: float = 30) -> int:
-        """Ask it to end, and wait."""
+        """Ask it to end, and wait until it has, and its workers."""
         self.process.terminate()
-        return self.process.wait(within_s)
+        code = self.process.wait(within_s)
+        eventually(lambda: not self.is_there())
+        return code
+
+    def is_there(self) -> bool:
+        """Whether any of its processes lives."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+class Way(NamedTuple):
+    """A way to run an app.
+
+    Attributes:
+        command: arguments of Python's `-m`; `{port}` stands for the port.
+        workers: how many there are.
+        tells: whether each worker tells the app when it is to end, so that nothing waits for the next start.
+        grace: how it is told to end within a second.
+        ready: what it prints when a worker is; before, some don't take notice of a signal.
+    """
+
+    command: str
+    workers: int = 1
+    tells: bool = True
+    grace: str = ""
+    ready: str = ""
+
+
+_UVICORN = "uvicorn app:app --port {port} --no-access-log"
+_GUNICORN = "gunicorn app:app --bind 127.0.0.1:{port} --no-control-socket --workers"
+_HYPERCORN = "hypercorn app:app --bind 127.0.0.1:{port}"
+_GRANIAN = "granian app:app --host 127.0.0.1 --port {port} --interface"
+WAYS = {
+    "uvicorn": Way(_UVICORN, grace="--timeout-graceful-shutdown 1"),
+    "uvicorn, workers": Way(_UVICORN + " --workers 2", 2),
+    "uvicorn, reload": Way(_UVICORN + " --reload"),
+    "uvicorn, no lifespan": Way(_UVICORN + " --lifespan off", tells=False),
+    "gunicorn, uvicorn workers": Way(_GUNICORN + " 2 -k uvicorn_worker.UvicornWorker", 2, grace="--graceful-timeout 1"),
+    "gunicorn, preload": Way(_GUNICORN + " 4 -k uvicorn_worker.UvicornWorker --preload", 4),
+    "gunicorn, asgi workers": Way(_GUNICORN + " 2 -k asgi", 2, grace="--graceful-timeout 1"),
+    "hypercorn": Way(_HYPERCORN, grace="--graceful-timeout 1"),
+    "hypercorn, trio": Way(_HYPERCORN + " -k trio", grace="--graceful-timeout 1"),
+    "hypercorn, workers": Way(_HYPERCORN + " -w 2", 2, tells=False),  # the first that has ended ends the others
+    "granian": Way(_GRANIAN + " asgi", grace="--workers-kill-timeout 1", ready="Started worker"),
+    "granian, workers": Way(_GRANIAN + " asgi --workers 2"),
+    "granian, no lifespan": Way(_GRANIAN + " asginl", tells=False, ready="Started worker"),
+}
 
 
 def free_port() -> int:
@@ -98,17 +149,29 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@contextlib.contextmanager
-def uvicorn(site: Site, *options: str, waits: bool = True) -> Iterator[Server]:
-    """Run the site's app until the end of the block.
+def uvicorn(site: Site, *options: str, waits: bool = True) -> contextlib.AbstractContextManager[Server]:
+    """Run the site's app under uvicorn until the end of the block.
 
     Args:
         site: what to run.
         *options: more of uvicorn's options.
         waits: whether to wait until it listens.
     """
+    return serve(site, "uvicorn", *options, waits=waits)
+
+
+@contextlib.contextmanager
+def serve(site: Site, way: str, *options: str, waits: bool = True) -> Iterator[Server]:
+    """Run the site's app until the end of the block.
+
+    Args:
+        site: what to run.
+        way: how, of `WAYS`.
+        *options: more of that server's options.
+        waits: whether to wait until it listens.
+    """
     port, log = free_port(), site.folder / "server.log"
-    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--no-access-log", *options]
+    command = [sys.executable, "-m", *WAYS[way].command.format(port=port).split(), *options]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -117,7 +180,7 @@ def uvicorn(site: Site, *options: str, waits: bool = True) -> Iterator[Server]:
     server = Server(process, port, log)
     try:
         if waits:
-            eventually(lambda: process.poll() is not None or listens(port))
+            eventually(lambda: process.poll() is not None or (listens(port) and is_ready(server, WAYS[way])))
             assert process.poll() is None, server.log()
         yield server
     finally:
@@ -125,6 +188,11 @@ def uvicorn(site: Site, *options: str, waits: bool = True) -> Iterator[Server]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(15)
         kill_group(process)
+
+
+def is_ready(server: Server, way: Way) -> bool:
+    """Whether all its workers said so, if they do."""
+    return not way.ready or server.log().count(way.ready) >= way.workers
 
 
 def listens(port: int) -> bool:
@@ -137,11 +205,11 @@ def listens(port: int) -> bool:
 class Load:
     """Visits from several threads at once, each to a path of its own, until told to stop or all are done."""
 
-    def __init__(self, server: Server, *, threads: int = 4, each: int) -> None:
+    def __init__(self, server: Server, *, threads: int = 4, each: int, prefix: str = "") -> None:
         self.answered: list[str] = []
         self.workers: set[str] = set()
         self._server = server
-        self._stopped = threading.Event()
+        self._prefix = prefix
         self._threads = [
             threading.Thread(target=self._visit, args=(range(number * each, (number + 1) * each),))
             for number in range(threads)
@@ -162,5 +230,5 @@ class Load:
     def _visit(self, numbers: range) -> None:
         with contextlib.suppress(OSError, http.client.HTTPException):  # the server was killed
             for number in numbers:
-                self.workers.add(self._server.get(f"/{number}"))
-                self.answered.append(f"/{number}")
+                self.workers.add(self._server.get(f"{self._prefix}/{number}"))
+                self.answered.append(f"{self._prefix}/{number}")

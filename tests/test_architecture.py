@@ -22,18 +22,22 @@ ALLOWED = {
     "cookies": "asgi",
     "signing": "errors",
     "scrub": "policy",
-    "geo": "errors policy addresses",
-    "visitor": "errors locks policy cookies signing",
-    "consent": "asgi errors event locks folders policy cookies signing",
+    "geo": "errors logs policy addresses",
+    "visitor": "errors locks logs policy cookies signing",
+    "consent": "asgi errors event locks logs folders policy cookies signing",
     "capture": "asgi errors event logs policy cookies addresses scrub geo visitor consent",
     "sinks": "errors event logs policy locks",
     "delivery": "errors event locks folders logs policy consent visitor capture sinks scrub",
     "explain": "event policy capture",
     "response": "asgi logs policy cookies visitor consent capture explain",
-    "request": "asgi errors logs policy consent capture delivery response",
-    "middleware": "asgi errors event logs policy signing visitor consent capture sinks delivery response request monitoring",
-    "monitoring": "errors asgi consent delivery request",
-    "calls": "consent request",
+    "blind": "asgi logs consent",
+    "asked": "asgi errors logs policy consent capture delivery",
+    "request": "asgi logs consent capture delivery blind asked response",
+    "lifespan": "asgi logs",
+    "middleware": "asgi errors event logs policy signing visitor consent capture sinks delivery blind response request "
+    "lifespan monitoring",
+    "monitoring": "errors asgi asked logs consent delivery sinks",
+    "calls": "errors logs consent asked",
     "frameworks": "calls",
     "testing": "event sinks",
     "request_text": "errors capture",
@@ -70,6 +74,7 @@ def test_import_is_quiet():
     code = """
 import sys, threading, centtrack
 optional = {"pyarrow", "deltalake", "duckdb", "ibis", "typer", "rich", "apachelogs", "starlette", "httpx", "geoip2"}
+optional |= {"prometheus_client", "opentelemetry"}
 assert not optional & set(sys.modules), optional & set(sys.modules)
 assert threading.active_count() == 1
 """

@@ -46,6 +46,14 @@ except centtrack.errors.MissingExtraError as error:
     assert "pip install 'centtrack[consent]'" in str(error), error
 else:
     raise AssertionError("the routes work without Starlette")
+import centtrack.monitoring
+assert centtrack.monitoring.health_of({}).status == "failing"
+try:
+    centtrack.monitoring.metrics_app
+except centtrack.errors.MissingExtraError as error:
+    assert "pip install 'centtrack[monitoring]'" in str(error), error
+else:
+    raise AssertionError("metrics work without prometheus-client")
 """
 
 

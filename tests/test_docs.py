@@ -14,7 +14,7 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -25,6 +25,7 @@ import centtrack.capture.bots
 import centtrack.consent
 import centtrack.errors
 import centtrack.frameworks
+import centtrack.monitoring
 import centtrack.scrub.text
 import centtrack.sinks
 import centtrack.testing
@@ -32,6 +33,8 @@ from asgi import serve
 from centtrack import PrivacyPolicy, TelemetryMiddleware
 from centtrack.cli.output import COULD_NOT_RUN, FINDING, WRONG_USE
 from centtrack.event import COLUMNS
+from centtrack.monitoring import labels
+from centtrack.monitoring.otel import INSTRUMENTS
 from centtrack.policy.model import LEVELS, LIMIT_NAMES, Banner, Document
 from centtrack.policy.policy import PROFILES
 from centtrack.policy.template import write_template
@@ -155,11 +158,36 @@ def kinds_list() -> str:
     return ", ".join(f"`{kind}`" for kind in centtrack.scrub.text.KINDS) + ".\n"
 
 
+def drops_table() -> str:
+    return _reasons("dropped", labels.DROPPED)
+
+
+def losses_table() -> str:
+    return _reasons("lost", labels.LOST)
+
+
+def withheld_table() -> str:
+    return _reasons("withheld", labels.WITHHELD)
+
+
+def _reasons(what: str, meanings: Mapping[str, str]) -> str:
+    return _table((f"{what}: `reason`", ""), ((f"`{reason}`", text) for reason, text in meanings.items()))
+
+
+def instruments_table() -> str:
+    rows = ((f"`{one.name}`", one.kind, f"`{one.unit}`", one.about) for one in INSTRUMENTS)
+    return _table(("instrument", "", "unit", ""), rows)
+
+
 GENERATED = {
     ("docs/capture.md", "reasons"): reasons_table,
     ("docs/capture.md", "purposes"): purposes_table,
     ("docs/capture.md", "kinds"): kinds_list,
     ("docs/events.md", "columns"): columns_table,
+    ("docs/monitoring.md", "drops"): drops_table,
+    ("docs/monitoring.md", "losses"): losses_table,
+    ("docs/monitoring.md", "withheld"): withheld_table,
+    ("docs/monitoring.md", "instruments"): instruments_table,
     ("docs/privacy-policy.md", "levels"): levels_table,
     ("docs/privacy-policy.md", "profiles"): profiles_table,
 }
@@ -314,7 +342,7 @@ def test_command_is_documented(name):
 def test_no_other_command_is_documented():
     documented = re.findall(r"^## `centtrack ?(.*)`$", read("docs/cli.md"), re.MULTILINE)
     assert sorted(documented) == sorted(COMMANDS)
-    in_readme = [_CODE.findall(row[0])[0] for row in table_rows(section(read("README.md"), "The command line"))]
+    in_readme = _CODE.findall("".join(row[0] for row in table_rows(section(read("README.md"), "The command line"))))
     assert sorted(in_readme) == sorted(f"centtrack {name}" for name in COMMANDS if name)
 
 
@@ -362,7 +390,9 @@ def test_make_targets_exist():
 
 
 def test_every_public_name_is_documented():
-    modules = (centtrack, centtrack.consent, centtrack.frameworks, centtrack.sinks, centtrack.testing)
+    modules = (
+        centtrack, centtrack.consent, centtrack.frameworks, centtrack.monitoring, centtrack.sinks, centtrack.testing,
+    )  # fmt: skip
     names = {name for module in modules for name in module.__all__}
     errors = [one for one in vars(centtrack.errors).values() if inspect.isclass(one)]
     names |= {one.__name__ for one in errors if one.__module__ == "centtrack.errors"}

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
+import asyncio
 import os
-import time
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import anyio
 import msgspec
 import pytest
+import trio
 from deltalake import DeltaTable
 
-from centtrack import Event
+import server_apps
+from asgi import body, sending, start
+from centtrack import Event, PrivacyPolicy, TelemetryMiddleware
+from centtrack.delivery.counters import read_counts
+from centtrack.testing import MemorySink, make_scope
+from faults.judge import IdFile
+from faults.table import LONG
 from processes import kill_group
-from servers import Load, Site, uvicorn
+from servers import POLICY, WAYS, Load, Site, serve, uvicorn
 from waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -37,15 +45,8 @@ def in_lines(site):
     return [(event.event_id, event.path) for event in events]
 
 
-def is_answered_by_another(server, pid):
-    """Whether another process answers now. A server that ends may reset connections that it hasn't accepted."""
-    with contextlib.suppress(ConnectionError, http.client.HTTPException):
-        return server.get("/poll") != pid
-    return False
-
-
 def states(site):
-    return sorted({worker.state for worker in site.counts().workers})
+    return {worker.name: worker.state for worker in site.workers()}
 
 
 def test_two_workers_under_load(site):
@@ -56,7 +57,7 @@ def test_two_workers_under_load(site):
         load.finish()
         assert len(load.answered) == 1_500
         eventually(lambda: site.accepted() == 1_500)
-        assert states(site) == ["running"]
+        assert set(states(site).values()) == {"running"}
         assert server.stop() is not None
     site.wait_for_delivery()
     for found in (in_lake(site), in_lines(site)):
@@ -66,7 +67,7 @@ def test_two_workers_under_load(site):
     assert counts.closes
     assert sum(worker.offered for worker in counts.workers) == 1_500
     assert [(sink.accepted, sink.delivered, sink.dead_lettered) for sink in counts.sinks] == [(1_500, 1_500, 0)] * 2
-    assert states(site) == ["ended"]
+    assert set(states(site).values()) == {"ended"}
     assert "ERROR" not in server.log()
     assert "Traceback" not in server.log()
 
@@ -77,34 +78,13 @@ def test_without_lifespan(site):
         load = Load(server, each=50).start().finish()
         eventually(lambda: site.accepted() == 200)
         server.stop()
-    assert states(site) == ["killed"]
+    assert set(states(site).values()) == {"killed"}
     with uvicorn(site, "--lifespan", "off") as server:
         server.get("/again")
         eventually(lambda: site.accepted() == 201)
         site.wait_for_delivery()
     expected = sorted([*load.answered, "/again"])
     assert sorted(path for _, path in in_lake(site)) == sorted(path for _, path in in_lines(site)) == expected
-
-
-def test_reloading_loses_nothing(site):
-    with uvicorn(site, "--reload") as server:
-        for number in range(3):
-            pid = server.get(f"/before-{number}")
-            module = site.folder / "app.py"
-            module.write_text(module.read_text() + f"# {number}\n")
-            os.utime(module, (time.time() + number + 5,) * 2)  # also where times have whole seconds
-            eventually(lambda pid=pid: is_answered_by_another(server, pid))
-            server.get(f"/after-{number}")
-        server.stop()
-    counts = site.counts()
-    assert counts.closes
-    assert states(site) == ["ended"]
-    site_paths = [path for _, path in in_lake(site)]
-    assert sorted(path for path in site_paths if path != "/poll") == sorted(
-        f"/{when}-{number}" for when in ("before", "after") for number in range(3)
-    )
-    assert sorted(in_lines(site)) == sorted(in_lake(site))
-    assert sum(worker.offered for worker in counts.workers) == len(site_paths)
 
 
 TYPO = '[limits.default]\ntime = "second"\n\npage = "pth"\n'
@@ -138,7 +118,7 @@ def test_kill_9_under_load(site):
     killed = site.counts()
     accepted = sum(worker.accepted for worker in killed.workers)
     assert accepted > 0
-    assert eventually(lambda: states(site) == ["killed"])
+    assert eventually(lambda: set(states(site).values()) == {"killed"})
     assert killed.closes
 
     with uvicorn(site) as server:
@@ -174,3 +154,147 @@ def test_a_killed_worker_among_others(site):
     assert [worker.state for worker in counts.workers].count("killed") == 1
     for found in (in_lake(site), in_lines(site)):
         assert len(found) == len({event_id for event_id, _ in found}) == site.accepted()
+
+
+APPS = {
+    "lifespan": server_apps.WITH_LIFESPAN,
+    "no lifespan": server_apps.WITHOUT_LIFESPAN,
+    "confirmed": server_apps.CONFIRMED,
+    "starlette": server_apps.STARLETTE,
+    "mounted": server_apps.MOUNTED,
+    "django": server_apps.DJANGO,  # raises on lifespan
+}
+ALL = [(way, app) for way in WAYS for app in APPS if (way, app) != ("hypercorn, trio", "django")]  # needs asyncio
+SOME = [(way, "lifespan") for way in WAYS] + [
+    ("hypercorn, trio", "confirmed"),
+    ("hypercorn, trio", "starlette"),
+    ("gunicorn, asgi workers", "django"),
+    ("granian", "mounted"),
+    ("hypercorn", "no lifespan"),
+]
+
+
+@pytest.mark.parametrize(("way", "app"), ALL if LONG else SOME)
+def test_all_that_was_accepted_arrives(tmp_path, way, app):
+    """By the end if the app hears of it, else after the next start. The server ends by itself, and all of it."""
+    site, file = Site(tmp_path, app=APPS[app]), IdFile(tmp_path / "ids")
+    tells = WAYS[way].tells and app != "mounted"
+    prefix = "/inner" if app == "mounted" else ""
+    with serve(site, way) as server:
+        if tells:  # else they begin at their first request
+            eventually(lambda: len(states(site)) == WAYS[way].workers)
+        load = Load(server, each=25, prefix=prefix).start().finish()
+        assert len(load.answered) == 100
+        if not tells:
+            eventually(lambda: site.accepted() == 100)
+        server.stop()
+        logs = [server.log()]
+    assert site.accepted() == 100
+    expected = load.answered
+    if tells:
+        assert set(states(site).values()) == {"ended"}
+    else:
+        with serve(site, way) as server:
+            server.get(prefix + "/next")
+            eventually(lambda: site.accepted() == 101)
+            site.wait_for_delivery()
+            server.stop()
+            logs.append(server.log())
+        expected = [*expected, prefix + "/next"]
+    assert sorted(taken.path for taken in file.taken()) == sorted(expected)
+    assert len(file.ids()) == len(expected)
+    counts = site.counts()
+    assert counts.closes
+    assert [sink.pending for sink in counts.sinks] == [0]
+    for log in logs:
+        assert "ERROR" not in log
+        assert "Traceback" not in log
+
+
+# Several event loops in one process, one after the other and at the same time.
+
+RUNNERS = {
+    "asyncio": asyncio.run,
+    "trio": trio.run,
+    "anyio": lambda visit: anyio.run(visit, backend="trio"),
+}
+
+
+async def receive():
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+class Visits:
+    """Visits to an app in this process, on any event loop."""
+
+    def __init__(self, folder, **options):
+        self.sink, self.journal = MemorySink(), folder / "state" / "journal.db"
+        self.app = TelemetryMiddleware(
+            sending(start(), body(b"hello")),
+            policy=PrivacyPolicy.parse(POLICY), sink=self.sink, journal=self.journal, **options,
+        )  # fmt: skip
+        assert self.app.problem is None
+
+    async def visit(self, prefix, count=10):
+        for number in range(count):
+            sent = []
+
+            async def send(message, sent=sent):
+                sent.append(message["type"])
+
+            await self.app(make_scope(f"{prefix}/{number}"), receive, send)
+            assert sent == ["http.response.start", "http.response.body"]
+
+    def run(self, runner, prefix):
+        async def visit():
+            await self.visit(prefix)
+
+        RUNNERS[runner](visit) if runner != "asyncio" else asyncio.run(visit())
+
+    def check(self, expected):
+        """Close, by yet another event loop; all that was visited has arrived once."""
+        asyncio.run(self.app.aclose())
+        paths = [event.path for event in self.sink.events]
+        assert len(paths) == len(set(paths)) == expected
+        counts = read_counts(self.journal)
+        assert counts.closes
+        assert [(worker.offered, worker.accepted) for worker in counts.workers] == [(expected, expected)]
+
+
+MODES = ["relaxed", "confirmed"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_event_loops_one_after_the_other(tmp_path, mode):
+    visits = Visits(tmp_path, mode=mode)
+    for number, runner in enumerate([*RUNNERS] * 2):
+        visits.run(runner, f"/{number}")
+    visits.check(60)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_event_loops_in_threads(tmp_path, mode):
+    """All begin at once, with the first visit of the process."""
+    visits, barrier = Visits(tmp_path, mode=mode), threading.Barrier(9)
+
+    def work(number):
+        barrier.wait(30)
+        visits.run([*RUNNERS][number % 3], f"/{number}")
+
+    with ThreadPoolExecutor(9) as pool:
+        list(pool.map(work, range(9)))
+    visits.check(90)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_event_loop_in_a_thread_of_another(tmp_path, mode):
+    """As apps do that call async code from a function in a thread pool."""
+    visits = Visits(tmp_path, mode=mode)
+
+    async def outer():
+        await visits.visit("/outer")
+        await asyncio.gather(*(asyncio.to_thread(visits.run, "asyncio", f"/{number}") for number in range(4)))
+        await visits.visit("/again")
+
+    asyncio.run(outer())
+    visits.check(60)

@@ -7,7 +7,6 @@ import re
 import time
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 from uuid import RFC_4122, UUID
 
@@ -37,15 +36,13 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = float(BEGIN_S + 60)
-        self.module = SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic, sleep=time.sleep)
 
 
 @pytest.fixture(scope="module")
 def clock():
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
-        for module in ("encoding", "deliverer"):
-            patch.setattr(f"centtrack.delivery.{module}.time", clock.module)
+        patch.setattr("centtrack.delivery.clock.now", lambda: clock.now)
         yield clock
 
 

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from centtrack.asked import AskedRequest
 from centtrack.consent.state import SCOPE_KEY
-from centtrack.request import RecordedRequest
+from centtrack.errors import UndeclaredEventError
+from centtrack.logs import describe, report
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +29,15 @@ def track(request: Any, name: str, /, **props: str | float | bool) -> None:
     Raises:
         UndeclaredEventError: only with `debug=True` of the middleware, instead of counting what isn't declared.
     """
-    scope = request if isinstance(request, Mapping) else getattr(request, "scope", {})
-    noted = scope.get(SCOPE_KEY)
-    if isinstance(noted, RecordedRequest):
-        noted.track(name, props)
+    try:
+        scope = request if isinstance(request, Mapping) else getattr(request, "scope", {})
+        asked = scope.get(SCOPE_KEY)
+        if isinstance(asked, AskedRequest):
+            asked.track(name, props)
+    except UndeclaredEventError:
+        raise
+    except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
+        report(logger, logging.ERROR, "custom_failed", "a custom event could not be recorded: %s", describe(error))
 
 
 def note_route(scope: Mapping[str, Any], template: str, *, matches_path: bool = False) -> None:
@@ -44,8 +51,8 @@ def note_route(scope: Mapping[str, Any], template: str, *, matches_path: bool = 
         matches_path: whether the framework matches the scope's path as it is, with the root path and mounts in it.
     """
     try:
-        noted = scope.get(SCOPE_KEY)
-        if isinstance(noted, RecordedRequest) and isinstance(template, str):
-            noted.note_route(scope, template, matches_path=matches_path)
+        asked = scope.get(SCOPE_KEY)
+        if isinstance(asked, AskedRequest) and isinstance(template, str):
+            asked.note_route(scope, template, matches_path=matches_path)
     except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app
-        logger.error("a route could not be noted: %s", type(error).__name__)
+        report(logger, logging.ERROR, "route_failed", "a route could not be noted: %s", describe(error))

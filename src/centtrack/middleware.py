@@ -7,18 +7,23 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Never, TypeVar
+from typing import Never, TypeVar, cast
 
 import anyio.to_thread
 
-from centtrack.asgi import ASGIApp, Message, Receive, Scope, Send
+from centtrack.asgi import ASGIApp, Receive, Scope, Send
+from centtrack.blind import BlindSend, hide_blindly
 from centtrack.capture.capture import Capture
 from centtrack.capture.client import ForwardedHeader, TrustedProxies
-from centtrack.delivery.pipeline import Pipeline
+from centtrack.delivery.pipeline import MODES, Mode, Pipeline
+from centtrack.delivery.records import DEFAULT_LIMITS, MIN_JOURNAL, Limits
 from centtrack.errors import ConfigurationError
+from centtrack.lifespan import Lifespan
+from centtrack.logs import describe, report
+from centtrack.monitoring.otel import export_metrics
 from centtrack.policy.model import nearest
 from centtrack.policy.policy import PrivacyPolicy
-from centtrack.request import RecordedRequest
+from centtrack.request import ConfirmedRequest, RecordedRequest
 from centtrack.response import ResponseEditor
 from centtrack.signing import SecretLike, read_secrets
 from centtrack.sinks.open import SinkLike, open_sinks
@@ -29,7 +34,10 @@ logger = logging.getLogger(__name__)
 DISABLED_VARIABLE = "CENTTRACK_DISABLED"
 DEBUG_VARIABLE = "CENTTRACK_DEBUG"
 T = TypeVar("T")
-_OPTIONS = ("policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal", "salts", "debug")
+_OPTIONS = (
+    "policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal", "salts", "mode", "deliver",
+    "max_bytes", "min_free", "debug",
+)  # fmt: skip
 
 
 class TelemetryMiddleware:
@@ -50,6 +58,11 @@ class TelemetryMiddleware:
         journal: the journal's file; default: one of this app, in the user's state folder.
         salts: where the salts of daily keys are kept: a file, or, for several hosts, `redis://…` or `postgresql://…`;
             default: a file beside the journal.
+        mode: `relaxed`: a response never waits; `confirmed`: its last part waits until the event is committed, at most
+            50 ms; `durable`: until it is on the disk, at most as long.
+        deliver: False to record only; a process of `centtrack deliver` brings it to the sinks then.
+        max_bytes: what the journal may use. At this limit new events are dropped and counted, accepted ones never.
+        min_free: what must stay free on the journal's disk, in bytes; else as with `max_bytes`.
         debug: for development only: `track()` raises where it would only count, and a request with the header
             `X-Centtrack-Explain: 1` gets its explanation in a header of that name. Default: `$CENTTRACK_DEBUG` is 1.
     """
@@ -65,6 +78,10 @@ class TelemetryMiddleware:
         forwarded_header: ForwardedHeader = "x-forwarded-for",
         journal: str | os.PathLike[str] | None = None,
         salts: str | os.PathLike[str] | None = None,
+        mode: Mode = "relaxed",
+        deliver: bool = True,
+        max_bytes: int = DEFAULT_LIMITS.max_bytes,
+        min_free: int = DEFAULT_LIMITS.min_free,
         debug: bool | None = None,
         **unknown: Never,
     ) -> None:
@@ -86,7 +103,10 @@ class TelemetryMiddleware:
             is_debug = os.environ.get(DEBUG_VARIABLE) == "1" if debug is None else debug
             capture = Capture(rules, proxies, secrets)
             self._editor = ResponseEditor(capture, debug=is_debug)
-            self.pipeline = Pipeline(capture, sinks, path, kept, debug=is_debug)
+            self.pipeline = Pipeline(
+                capture, sinks, path, kept, debug=is_debug, mode=_read_mode(mode), deliver=deliver,
+                limits=_read_limits(max_bytes, min_free), on_start=export_metrics,
+            )  # fmt: skip
         except ConfigurationError as error:
             self.problem = error
         except Exception as error:  # noqa: BLE001 - see above: it must not be raised
@@ -94,21 +114,36 @@ class TelemetryMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        try:
+            serve = self._choose(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the app is served whatever happens to us
+            serve = partial(self._serve_blindly, error)
+        await serve(scope, receive, send)
+
+    def _choose(self, scope: Scope, receive: Receive, send: Send) -> ASGIApp:
+        """What serves this connection."""
         kind = scope["type"]
         if kind == "lifespan":
-            await self._lifespan(scope, receive, send)
-        elif kind not in {"http", "websocket"} or self.pipeline is None or self._editor is None:
+            return self._lifespan(receive, send)
+        if kind not in {"http", "websocket"} or self.pipeline is None or self._editor is None:
             self._pass_unrecorded(kind)
-            await self.app(scope, receive, send)
-        else:
-            request = RecordedRequest(self.pipeline, scope, self.app, send, self._editor)
-            try:
-                await self.app(request.enter(scope), receive, request.send)
-            except Exception:
-                request.fail()
-                raise
-            finally:
-                request.finish()
+            return self.app
+        kind_of_request = ConfirmedRequest if self.pipeline.confirms else RecordedRequest
+        request = kind_of_request(self.pipeline, scope, self.app, send, self._editor)
+        request.enter(scope)
+        return request.serve
+
+    async def _serve_blindly(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that could not be begun. It isn't recorded, and only necessary cookies pass."""
+        try:
+            report(logger, logging.ERROR, "request_failed", "a request could not be recorded: %s", describe(error))
+            if self._editor is not None and self.pipeline is not None:
+                send = BlindSend(self._editor.gate, send)
+                scope = hide_blindly(self._editor.gate, scope)
+                self.pipeline.refuse("capture_failed")
+        except Exception as error:  # noqa: BLE001 - the same
+            report(logger, logging.ERROR, "request_failed", "a request could not be counted: %s", describe(error))
+        await self.app(scope, receive, send)
 
     async def aclose(self) -> None:
         """Deliver what was recorded, within 7 seconds, and end the threads: for apps without lifespan."""
@@ -121,54 +156,15 @@ class TelemetryMiddleware:
                 logger.error("nothing is recorded, and cookies pass without the gate: %s", self.problem)
             self.unrecorded += 1
 
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _lifespan(self, receive: Receive, send: Send) -> ASGIApp:
         if self.problem is not None:
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": str(self.problem)})
-            return
-        lifespan = _Lifespan(self, receive, send)
-        try:
-            try:
-                await self.app(scope, lifespan.receive, lifespan.send)
-            except Exception:
-                if lifespan.was_answered:
-                    raise
-            if not lifespan.was_answered:  # the app knows no lifespan; the server must still get its answers
-                await lifespan.answer()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self.aclose()
+            return self._refuse_start
+        start = (lambda: None) if self.pipeline is None else self.pipeline.start
+        return Lifespan(self.app, start, self.aclose, receive, send).serve
 
-
-class _Lifespan:
-    """Starts the pipeline at startup, closes it before the server hears that shutdown is complete."""
-
-    def __init__(self, middleware: TelemetryMiddleware, receive: Receive, send: Send) -> None:
-        self.was_answered = False
-        self._middleware = middleware
-        self._receive = receive
-        self._send = send
-        self._pending: Message | None = None
-
-    async def receive(self) -> Message:
-        self._pending = await self._receive()
-        if self._pending["type"] == "lifespan.startup" and self._middleware.pipeline is not None:
-            self._middleware.pipeline.start()
-        return self._pending
-
-    async def send(self, message: Message) -> None:
-        self.was_answered = True
-        if message["type"].startswith("lifespan.shutdown"):
-            await self._middleware.aclose()
-        await self._send(message)
-
-    async def answer(self) -> None:
-        """Speak the protocol in place of an app that doesn't."""
-        message = self._pending or await self.receive()
-        while message["type"] != "lifespan.shutdown":
-            await self.send({"type": "lifespan.startup.complete"})
-            message = await self.receive()
-        await self.send({"type": "lifespan.shutdown.complete"})
+    async def _refuse_start(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(self.problem)})
 
 
 def _read(option: str, read: Callable[[], T]) -> T:
@@ -186,6 +182,19 @@ def _check_options(unexpected: Collection[object], unknown: Iterable[str]) -> No
         raise ConfigurationError('options go by name, as in policy="privacy.toml"')
     for name in unknown:
         raise ConfigurationError(f"unknown option {name!r}; there are {', '.join(_OPTIONS)}.{nearest(name, _OPTIONS)}")
+
+
+def _read_mode(mode: str) -> Mode:
+    if mode not in MODES:
+        raise ConfigurationError(f"mode={mode!r}: there are {', '.join(MODES)}.{nearest(str(mode), MODES)}")
+    return cast("Mode", mode)
+
+
+def _read_limits(max_bytes: object, min_free: object) -> Limits:
+    for name, value, least in (("max_bytes", max_bytes, MIN_JOURNAL), ("min_free", min_free, 0)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigurationError(f"{name}={value!r}: a number of bytes from {least:,} on, as in 1_000_000_000")
+    return Limits(cast("int", max_bytes), cast("int", min_free))
 
 
 def _salts_at(salts: str | os.PathLike[str] | None, policy: PrivacyPolicy) -> str | None:

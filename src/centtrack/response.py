@@ -79,18 +79,15 @@ class ResponseEditor:
         self._adds = bool(self._accept_ch) or self._signs
 
     def edit(self, message: Message, exchange: Exchange) -> Message:
-        """The message with what is removed and added; the same message if that is nothing. Never raises.
+        """The message with what is removed and added; the same message if that is nothing.
 
         Args:
-            message: one that carries headers.
+            message: one whose headers are `listed`.
             exchange: what it answers; it is told what was done.
         """
         headers = message.get("headers") or []
         if not isinstance(headers, list):
-            if not isinstance(headers, Iterable):
-                return message  # the server will say what is wrong
-            headers = list(headers)  # one may be read only once
-            message = {**message, "headers": headers}
+            return message  # the server will say what is wrong
         kept = self._guarded(headers, exchange)
         is_private = exchange.depends_on_consent or len(kept) < len(headers)
         if kept is not headers:

@@ -2,10 +2,14 @@
 
 import gzip
 import io
+import shutil
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from centtrack.access_log import LineError, read_line
+from centtrack.cli.output import COULD_NOT_RUN
 
 CENT = ("--policy", "privacy.toml")
 
@@ -44,6 +48,19 @@ def test_a_log_that_grew_goes_on_where_it_stood(cli, log, count):
     log.write_text("\n".join([*lines, lines[0].replace("/plans", "/new"), lines[1]]) + "\n")
     assert "6 lines = 5 events + 1 rejected" in cli("import", log, "--sink", "delta:lake", *CENT).out
     assert count() == 5
+
+
+def test_a_sink_that_somebody_must_mend_is_said_at_once(cli, log, count, tmp_path):
+    """And nothing is lost: what was read is in the journal."""
+    write_deltalake(tmp_path / "lake", pa.table({"id": [1]}))
+    failed = cli("import", log, "--sink", "delta:lake", *CENT)
+    assert failed.code == COULD_NOT_RUN
+    assert "takes nothing: ConfigurationError: delta:" in failed.err
+    assert "Name another folder" in failed.err
+    assert "it is safe in the journal" in failed.err
+    shutil.rmtree(tmp_path / "lake")
+    assert cli("import", log, "--sink", "delta:lake", *CENT).code == 0
+    assert count() == 3
 
 
 def test_another_log_is_another_import(cli, log, count, tmp_path):

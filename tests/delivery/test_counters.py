@@ -43,6 +43,11 @@ def test_what_is_withheld_is_accounted_for():
     assert not SinkCounts("s", 9, 5, 1, 1, None, {"consent": 3}).closes
 
 
+def test_what_is_lost_is_accounted_for():
+    assert SinkCounts("s", 9, 4, 1, 1, None, {"consent": 2}, {"damaged": 1}).closes
+    assert not SinkCounts("s", 9, 4, 1, 1, None, {"consent": 2}, {"damaged": 2}).closes
+
+
 def test_all_counters_of_a_journal(journal):
     journal.register("s")
     journal.begin_worker("w", os.getpid())
@@ -81,11 +86,11 @@ from centtrack.delivery.recorder import Recorder
 from centtrack.testing import make_event
 recorder = Recorder(Path(sys.argv[1]))
 recorder.start()
-recorder.offer(make_event())
+recorder.queue.offer(make_event())
 assert recorder.flush(30)
 if sys.argv[2] == "ends":
     recorder.close(30)
-print(recorder.worker, flush=True)
+print(flush=True)
 if sys.argv[2] == "runs":
     threading.Event().wait()
 os._exit(0)

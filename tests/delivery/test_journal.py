@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sqlite3
-import stat
-import tempfile
-from pathlib import Path
-
 import apsw
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.records import Encoded
-from centtrack.delivery.schema import VERSION
-from centtrack.errors import JournalError
-from journals import ACCEPTED, EXCLUDED, OFFERED, accept, append_batches, hold
+from journals import ACCEPTED, EXCLUDED, OFFERED, accept, hold
 
 
 @pytest.fixture
@@ -61,97 +49,6 @@ def pass_on(journal, sink):
 
 def rows(journal):
     return journal.database.execute("select count(*) from batch").get
-
-
-# Its file
-
-
-def test_its_folder_and_files_are_the_owners_only(tmp_path):
-    before = os.umask(0)
-    try:
-        journal = Journal(tmp_path / "state" / "journal.db")
-        journal.open()
-        accept(journal, b"a")
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "state").iterdir()}
-        journal.close()
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
-    assert modes == {"journal.db": 0o600, "journal.db-wal": 0o600, "journal.db-shm": 0o600, "journal.lock": 0o600}
-
-
-def test_it_is_not_opened_through_a_symbolic_link(tmp_path, path):
-    path.symlink_to(tmp_path / "elsewhere.db")
-    with pytest.raises(OSError, match="symbolic"):
-        Journal(path).open()
-    assert not (tmp_path / "elsewhere.db").exists()
-
-
-def test_a_newer_version_is_refused_and_kept(opened, path):
-    journal = opened()
-    accept(journal, b"precious")
-    journal.database.pragma("user_version", VERSION + 1)
-    journal.close()
-    before = path.read_bytes()
-    for open_it in (Journal(path).open, Journal(path).open_existing, lambda: read_counts(path)):
-        with pytest.raises(JournalError, match="update centtrack, or name another file with journal="):
-            open_it()
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("content", [b"my notes\n" * 1_000, b"SQLite format 3\0" + b"x" * 5_000])
-def test_a_file_that_is_no_database_is_refused_and_kept(path, content):
-    path.write_bytes(content)
-    for open_it in (Journal(path).open, Journal(path).open_existing):
-        with pytest.raises(JournalError, match="not a journal"):
-            open_it()
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("version", [0, VERSION])
-def test_a_database_of_another_program_is_refused_and_kept(path, version):
-    with sqlite3.connect(path) as database:
-        database.execute("create table customer (name text)")
-        database.execute(f"pragma user_version = {version}")
-    database.close()
-    before = path.read_bytes()
-    for open_it in (Journal(path).open, Journal(path).open_existing, lambda: read_counts(path)):
-        with pytest.raises(JournalError, match="not a journal"):
-            open_it()
-    assert path.read_bytes() == before
-
-
-def test_one_that_is_not_there_is_not_made_by_reading(path):
-    with pytest.raises(JournalError, match="no journal"):
-        Journal(path).open_existing()
-    assert list(path.parent.iterdir()) == []
-
-
-def test_it_says_that_it_is_not_open(path):
-    with pytest.raises(JournalError, match="not open"):
-        Journal(path).has_pending("s")
-
-
-def test_its_id_stays(opened):
-    first, second = opened(), opened()
-    assert first.id == second.id != ""
-
-
-def test_several_processes_create_it_and_append_at_once(opened, path):
-    processes, batches = 4, 200
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes) as pool:
-        pool.starmap(append_batches, [(path, f"w{number}", batches) for number in range(processes)])
-        pool.close()
-        pool.join()
-    counts = read_counts(path)
-    assert {worker.name: worker.accepted for worker in counts.workers} == {f"w{n}": batches for n in range(processes)}
-    journal = opened()
-    found = [row[0].decode() for row in journal.database.execute("select events from batch order by sequence")]
-    expected = [f"w{worker}/{number}" for worker in range(processes) for number in range(batches)]
-    assert sorted(found) == sorted(expected)
-    for worker in range(processes):  # each one's in its order
-        assert [one for one in found if one.startswith(f"w{worker}/")] == [f"w{worker}/{n}" for n in range(batches)]
 
 
 def test_a_failed_transaction_leaves_nothing(opened):
@@ -398,112 +295,3 @@ def test_workers_that_run_are_never_folded(opened, path):
         journal.begin_worker(f"w{number}", 1)
         journal.end_worker(f"w{number}")
     assert "long" in {worker.name for worker in read_counts(path).workers}
-
-
-# Any order of events, against a model in memory
-
-
-class JournalModel(RuleBasedStateMachine):
-    """Two sinks that come at any time, crashes at any point: each gets every event once it is there, once and in order.
-
-    A sink keeps batches by their last row, as those do that recognise a repeated one.
-    """
-
-    SINKS = ("one", "two")
-
-    @initialize()
-    def begin(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "journal.db"
-        self.journal = Journal(self.path)
-        self.journal.open()
-        self.count = 0
-        self.held = {}
-        self.expected = {}
-        self.delivered = {}
-        self.done = {}
-        self.now = 0
-
-    def teardown(self):
-        if hasattr(self, "journal"):
-            self.journal.close()
-            self.folder.cleanup()
-
-    def _new_events(self, count):
-        self.count += count
-        return [f"{number:06}".encode() for number in range(self.count - count, self.count)]
-
-    @rule(count=st.integers(1, 5))
-    def append(self, count):
-        events = self._new_events(count)
-        accept(self.journal, *events)
-        for expected in self.expected.values():
-            expected.extend(events)
-
-    @rule(count=st.integers(1, 5))
-    def hold(self, count):
-        release_at = self.now + 10
-        events = self._new_events(count)
-        hold(self.journal, release_at, {event.decode(): event for event in events})
-        self.held.setdefault(release_at, []).extend(events)
-
-    @rule(passes=st.integers(1, 20))
-    def release(self, passes):
-        self.now += passes
-        while self.journal.release(self.now):
-            pass
-        due = sorted(event for at in [at for at in self.held if at <= self.now] for event in self.held.pop(at))
-        for expected in self.expected.values():
-            expected.extend(due)
-
-    @rule(sink=st.sampled_from(SINKS))
-    def register(self, sink):
-        self.journal.register(sink)
-        if sink not in self.expected:
-            self.expected[sink], self.delivered[sink], self.done[sink] = [], [], 0
-
-    def _write(self, sink, most):
-        found = self.journal.next_batch(sink, most)
-        if found and found.last > self.done[sink]:
-            self.delivered[sink] += found.lines.splitlines()
-            self.done[sink] = found.last
-        return found
-
-    @precondition(lambda self: self.expected)
-    @rule(data=st.data(), most=st.integers(1, 10))
-    def deliver(self, data, most):
-        sink = data.draw(st.sampled_from(sorted(self.expected)))
-        if found := self._write(sink, most):
-            self.journal.advance(sink, found.last, len(found.lines.splitlines()))
-
-    @precondition(lambda self: self.expected)
-    @rule(data=st.data(), most=st.integers(1, 10))
-    def write_and_crash(self, data, most):
-        self._write(data.draw(st.sampled_from(sorted(self.expected))), most)
-        self.crash()
-
-    @rule()
-    def crash(self):
-        self.journal.database.close()  # without the lock, and without a word
-        self.journal = Journal(self.path)
-        self.journal.open()
-
-    @rule()
-    def tidy(self):
-        self.journal.tidy()
-
-    @invariant()
-    def delivered_is_a_beginning_of_expected(self):
-        for sink, delivered in getattr(self, "delivered", {}).items():
-            assert delivered == self.expected[sink][: len(delivered)]
-
-    @invariant()
-    def all_is_counted(self):
-        if hasattr(self, "path"):
-            counts = read_counts(self.path)
-            assert counts.closes, counts
-            assert counts.held == sum(map(len, self.held.values()))
-
-
-JournalModel.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
-TestJournalAgainstModel = JournalModel.TestCase

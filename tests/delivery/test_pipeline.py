@@ -16,7 +16,7 @@ from centtrack.consent.token import Choice, ConsentTokens
 from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.pipeline import Pipeline
-from centtrack.delivery.records import Encoded
+from centtrack.delivery.records import Encoded, Limits
 from centtrack.errors import RetryLater
 from centtrack.sinks.jsonl import JsonLinesSink
 from centtrack.testing import MemorySink, make_event
@@ -25,6 +25,7 @@ from processes import run_python
 from waiting import eventually
 
 AT_ONCE, BY_HOUR = "cent", "strict"  # profiles
+THREADS = ["centtrack-deliver-memory:", "centtrack-recorder", "centtrack-write-memory:"]
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def pipeline(tmp_path):
     """Make a pipeline: `pipeline(*sinks, profile=…)`."""
     made = []
 
-    def make(*sinks, profile=AT_ONCE, journal=tmp_path / "journal.db"):
+    def make(*sinks, profile=AT_ONCE, journal=tmp_path / "journal.db", **options):
         policy = PrivacyPolicy.profile(profile) if isinstance(profile, str) else profile
-        made.append(Pipeline(Capture(policy), sinks, journal))
+        made.append(Pipeline(Capture(policy), sinks, journal, **options))
         return made[-1]
 
     yield make
@@ -59,7 +60,7 @@ def test_nothing_runs_before_the_first_use(pipeline, threads, tmp_path):
     one = pipeline(MemorySink())
     assert (threads(), list(tmp_path.iterdir())) == ([], [])
     visit(one)
-    assert threads() == ["centtrack-deliver-memory:", "centtrack-recorder"]
+    assert threads() == THREADS
 
 
 def test_starting_at_once_from_many_threads_starts_once(pipeline, threads):
@@ -69,7 +70,7 @@ def test_starting_at_once_from_many_threads_starts_once(pipeline, threads):
         starter.start()
     for starter in starters:
         starter.join()
-    assert threads() == ["centtrack-deliver-memory:", "centtrack-recorder"]
+    assert threads() == THREADS
 
 
 def test_closing_delivers_everything_and_ends_the_threads(pipeline, threads, tmp_path):
@@ -89,7 +90,7 @@ def test_the_engines_are_not_waited_for(pipeline):
     sink = MemorySink()
     one = pipeline(sink)
     visit(one, 100)
-    eventually(lambda: one.recorder.is_warm)
+    eventually(lambda: one.capture.is_warm)
     visit(one, 100)
     assert one.flush(30)
     assert len(sink.wait(200, 30)) == 200
@@ -142,7 +143,8 @@ def test_events_that_an_earlier_start_held_are_released(pipeline, tmp_path, prof
     sink = MemorySink()
     sink.stores = True
     pipeline(sink, profile=profile).start()
-    assert sink.wait(1, 5) == [event]
+    [released] = sink.wait(1, 5)
+    assert released.event_id == event.event_id
 
 
 THIRD = """
@@ -252,6 +254,101 @@ def test_names_that_visitors_make_up_do_not_fill_the_log(pipeline, caplog, tmp_p
     one.close()
     assert 60 < sum("is not declared" in record.message for record in caplog.records) <= 64
     assert read_counts(tmp_path / "journal.db").workers[0].dropped == {"undeclared": 200}
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["confirmed", "durable"])
+async def test_what_is_confirmed_is_committed(pipeline, tmp_path, mode):
+    one = pipeline(MemorySink(), mode=mode)
+    one.start()
+    assert one.flush(30)  # the engines are built first
+    for number in range(1, 20):
+        visit(one)
+        await one.confirmed()
+        assert one.state().unconfirmed or one.state().accepted == number
+    assert one.state().unconfirmed < 19  # a busy machine may need more than 50 ms for one
+
+
+@pytest.mark.anyio
+async def test_nobody_waits_for_a_journal_that_cannot_be_written(pipeline, tmp_path):
+    (tmp_path / "state").write_text("a file where the folder should be")
+    one = pipeline(MemorySink(), mode="confirmed", journal=tmp_path / "state" / "journal.db")
+    visit(one)
+    eventually(lambda: one.state().journal == "degraded")
+    (tmp_path / "state").unlink()
+    await one.confirmed()
+    state = one.state()
+    assert (state.unconfirmed, state.offered) == (1, 1)
+    assert one.flush(30)
+    assert read_counts(tmp_path / "state" / "journal.db").noted == {"unconfirmed": 1}
+
+
+def test_a_process_that_only_records_leaves_delivery_to_others(pipeline, tmp_path, threads):
+    file = tmp_path / "events.jsonl"
+    one = pipeline(JsonLinesSink(f"jsonl:{file}"), deliver=False)
+    visit(one, 10)
+    assert one.flush(30)
+    assert threads() == ["centtrack-recorder"]
+    one.close()
+    assert not file.exists()
+    assert [sink.pending for sink in read_counts(tmp_path / "journal.db").sinks] == [10]
+    pipeline(JsonLinesSink(f"jsonl:{file}")).start()
+    eventually(lambda: file.exists() and len(file.read_bytes().splitlines()) == 10)
+
+
+def test_the_state_of_a_pipeline(pipeline):
+    sink = MemorySink()
+    one = pipeline(sink)
+    assert (one.state().journal, one.state().sinks) == ("closed", ())
+    visit(one, 10)
+    one.refuse("excluded")
+    assert one.flush(30)
+    sink.wait(10, 30)
+    state = one.state()
+    assert (state.offered, state.accepted, state.dropped, state.queued) == (11, 10, {"excluded": 1}, 0)
+    assert (state.journal, state.problem, [each.name for each in state.sinks]) == ("open", None, ["memory:"])
+    assert state.journal_bytes > 0
+
+
+def test_who_wants_to_know_is_told_of_each_start(pipeline):
+    started = []
+    one = pipeline(MemorySink(), on_start=started.append)
+    assert started == []
+    one.start()
+    one.start()
+    assert started == [one]
+    one.close()
+    one.start()
+    assert started == [one, one]
+
+
+def test_at_its_limit_the_journal_takes_no_more(pipeline, tmp_path, caplog):
+    class Down(MemorySink):
+        def write(self, events):
+            raise RetryLater("down")
+
+    one = pipeline(Down(), limits=Limits(max_bytes=1_000_000, min_free=0))
+    for _ in range(20):
+        visit(one, 400)
+        assert one.flush(30)
+    state = one.state()
+    assert state.journal == "full"
+    assert state.offered == 8_000 == state.accepted + state.dropped["journal_full"]
+    counts = read_counts(tmp_path / "journal.db")
+    assert sum(worker.accepted for worker in counts.workers) == state.accepted == counts.sinks[0].pending > 500
+    assert "takes no more" in caplog.text
+
+
+def test_a_disk_with_too_little_space_takes_no_more(pipeline, tmp_path):
+    one = pipeline(MemorySink(), limits=Limits(min_free=10**15))
+    visit(one, 10)
+    assert one.flush(30)
+    assert (one.state().journal, one.state().dropped) == ("full", {"disk_low": 10})
 
 
 EXIT = """

@@ -13,7 +13,8 @@ from centtrack.consent.registry import CookieRegistry
 from centtrack.delivery.cookie_table import read_cookies
 from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
-from centtrack.delivery.recorder import MAX_QUEUED, Recorder
+from centtrack.delivery.queue import MAX_ENTRIES
+from centtrack.delivery.recorder import Recorder
 from centtrack.delivery.schema import VERSION
 from centtrack.locks import FileLock
 from centtrack.testing import make_event
@@ -57,7 +58,7 @@ def stored(path):
 def test_what_was_offered_is_accepted(recorder, path):
     one = recorder()
     for _ in range(1_000):
-        one.offer(make_event())
+        one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     [worker] = read_counts(path).workers
     assert (worker.offered, worker.accepted, worker.dropped, worker.state) == (1_000, 1_000, {}, "running")
@@ -79,7 +80,7 @@ def test_what_was_offered_is_accepted(recorder, path):
 def test_what_becomes_of_an_offer(recorder, path, item, accepted, dropped):
     one = recorder()
     for offered in (make_event(), item, make_event()):
-        one.offer(offered)
+        one.queue.offer(offered)
     assert one.close(DEADLINE_S)
     [worker] = read_counts(path).workers
     assert (worker.offered, worker.accepted, worker.dropped) == (3, 2 + accepted, dropped)
@@ -88,24 +89,24 @@ def test_what_becomes_of_an_offer(recorder, path, item, accepted, dropped):
 
 def test_a_full_queue_drops_and_counts_exactly(recorder, path):
     one = recorder()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
-    offered = 4 * MAX_QUEUED  # what the thread took before it was stopped, what the queue holds, and more
+    offered = 4 * MAX_ENTRIES  # what the thread took before it was stopped, what the queue holds, and more
     with FileLock(path.with_suffix(".lock")):  # another process is at the journal, and stays
         for _ in range(offered):
-            one.offer(make_event())
+            one.queue.offer(make_event())
     assert one.close(DEADLINE_S)
     [worker] = read_counts(path).workers
     assert set(worker.dropped) == {"queue_full"}
-    assert MAX_QUEUED <= worker.accepted < offered
+    assert MAX_ENTRIES <= worker.accepted < offered
     assert worker.offered == offered + 1 == worker.accepted + worker.dropped["queue_full"]
     assert stored(path) == worker.accepted
 
 
 def test_counts_of_many_threads_are_exact(recorder, path):
     one = recorder()
-    threads = [threading.Thread(target=lambda: [one.offer(make_event()) for _ in range(500)]) for _ in range(4)]
-    threads += [threading.Thread(target=lambda: [one.offer("excluded") for _ in range(500)]) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: [one.queue.offer(make_event()) for _ in range(500)]) for _ in range(4)]
+    threads += [threading.Thread(target=lambda: [one.queue.offer("excluded") for _ in range(500)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -119,7 +120,7 @@ def test_flush_says_when_it_took_too_long(recorder, path):
     one = recorder()
     assert one.flush(DEADLINE_S)
     with FileLock(path.with_suffix(".lock")):
-        one.offer(make_event())
+        one.queue.offer(make_event())
         assert not one.flush(0.05)
     assert one.flush(DEADLINE_S)
     assert stored(path) == 1
@@ -127,9 +128,9 @@ def test_flush_says_when_it_took_too_long(recorder, path):
 
 def test_a_clean_end_is_noted(recorder, path):
     one = recorder()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.close(DEADLINE_S)
-    assert [(worker.name, worker.state) for worker in read_counts(path).workers] == [(one.worker, "ended")]
+    assert [(worker.name, worker.state) for worker in read_counts(path).workers] == [(one.writer.worker, "ended")]
 
 
 def test_an_offer_while_closing_does_not_keep_the_thread(path):
@@ -140,11 +141,11 @@ def test_an_offer_while_closing_does_not_keep_the_thread(path):
     def offer_one_more():
         closing.wait(DEADLINE_S)
         if late:
-            one.offer(late.pop())
+            one.queue.offer(late.pop())
 
     one = Recorder(path, on_commit=offer_one_more)
     one.start()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     closer = threading.Thread(target=lambda: results.append(one.close(5)))
     results = []
     closer.start()
@@ -161,7 +162,7 @@ def test_an_offer_after_closing_is_not_lost_silently(path):
     one = Recorder(path)
     one.start()
     assert one.close(DEADLINE_S)
-    assert not one.offer(make_event())  # it says so, and the pipeline offers it to the next one
+    assert not one.queue.offer(make_event())  # it says so, and the pipeline offers it to the next one
     [worker] = read_counts(path).workers
     assert (worker.offered, worker.state) == (0, "ended")
 
@@ -171,31 +172,89 @@ def test_events_wait_until_the_journal_can_be_written(tmp_path, caplog):
     folder.write_text("a file where the folder should be")
     one = Recorder(folder / "journal.db")
     one.start()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert not one.flush(0.2)
     folder.unlink()
     assert one.close(DEADLINE_S)
     assert stored(folder / "journal.db") == 1
-    assert len([record for record in caplog.records if "journal" in record.getMessage()]) == 1
+    assert [record.centtrack["event"] for record in caplog.records] == ["journal_unavailable", "journal_recovered"]
 
 
 def test_closing_does_not_wait_for_a_journal_that_cannot_be_written(tmp_path):
     (tmp_path / "state").write_text("a file where the folder should be")
     one = Recorder(tmp_path / "state" / "journal.db")
     one.start()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     one.close(DEADLINE_S)
     assert one.flush(0) is False
+
+
+def test_what_waits_for_the_journal_is_limited_and_counted(tmp_path):
+    folder = tmp_path / "state"
+    folder.write_text("a file where the folder should be")
+    one = Recorder(folder / "journal.db")
+    one.start()
+    for _ in range(MAX_ENTRIES + 100):
+        one.queue.offer(make_event())
+    eventually(lambda: one.writer.condition == "degraded")
+    folder.unlink()
+    assert one.flush(DEADLINE_S)
+    assert one.close(DEADLINE_S)
+    [worker] = read_counts(folder / "journal.db").workers
+    assert worker.offered == MAX_ENTRIES + 100 == worker.accepted + worker.dropped["queue_full"]
+    assert stored(folder / "journal.db") == worker.accepted
+
+
+def test_what_waits_is_reduced_first(tmp_path):
+    """Nothing raw may wait in memory for a journal that can't be written."""
+    (tmp_path / "state").write_text("a file where the folder should be")
+    made = threading.Event()
+
+    def work():
+        made.set()
+        return make_event()
+
+    one = Recorder(tmp_path / "state" / "journal.db")
+    one.start()
+    eventually(lambda: one.writer.condition == "degraded")
+    one.queue.offer(work)
+    assert made.wait(DEADLINE_S)
+    counts = one.queue.counts()
+    assert (counts.offered, counts.entries) == (1, 1)
+    one.close(DEADLINE_S)
+    assert one.queue.counts().dropped == {"journal_failed": 1}
+
+
+def test_an_error_of_ours_costs_events_not_the_thread(recorder, path, caplog):
+    failing = [True]
+
+    def totals():
+        if failing:
+            raise ValueError("visitor@example.org")
+        return {}
+
+    failing.clear()
+    one = recorder(totals=totals)
+    assert one.flush(DEADLINE_S)
+    failing.append(True)
+    one.queue.offer(make_event())
+    eventually(lambda: one.queue.counts().dropped)
+    failing.clear()
+    one.queue.offer(make_event())
+    assert one.close(DEADLINE_S)
+    [worker] = read_counts(path).workers
+    assert (worker.offered, worker.accepted, worker.dropped) == (2, 1, {"recorder_failed": 1})
+    assert "visitor@" not in caplog.text
 
 
 def test_a_journal_that_is_deleted_meanwhile_is_made_anew(recorder, path):
     """Commits into a file that nobody can open any more would be lost (reference/mechanisms.md)."""
     one = recorder()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     for file in path.parent.glob("journal*"):
         file.unlink()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     assert stored(path) == 1
 
@@ -208,7 +267,7 @@ def test_a_journal_of_a_newer_version_is_kept_and_said(path, caplog):
     before = path.read_bytes()
     one = Recorder(path)
     one.start()
-    one.offer(make_event())
+    one.queue.offer(make_event())
     one.close(DEADLINE_S)
     assert path.read_bytes() == before
     assert [record.levelname for record in caplog.records if "update centtrack" in record.getMessage()] == ["ERROR"]
@@ -218,7 +277,7 @@ def test_events_are_held_for_the_end_of_their_bucket(recorder, path):
     one = recorder(bucket_s=3_600)
     begin = time.time()
     for _ in range(10):
-        one.offer(make_event())
+        one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     counts = read_counts(path)
     assert counts.held == 10
@@ -238,9 +297,8 @@ def stored_rows(path):
 
 def test_a_failing_warm_up_does_not_stop_it(recorder, path):
     one = recorder(warm=lambda: 1 / 0)
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
-    assert one.is_warm
     assert stored(path) == 1
 
 
@@ -256,7 +314,7 @@ def inventory_of(*lines, requests=0):
 def test_cookies_are_written_down_with_the_events(recorder, path):
     inventory = inventory_of(b"sid=1; Path=/; Max-Age=60", requests=3)
     one = recorder(inventory=inventory)
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     assert inventory.drain() == []
     rows = {row.name: (row.passed, row.arrived, row.longest_days) for row in read_cookies(path) if row.path}
@@ -273,12 +331,12 @@ def test_cookies_are_written_down_without_events(recorder, path):
 def test_cookies_are_not_lost_when_a_commit_fails(recorder, path):
     inventory = inventory_of()
     one = recorder(inventory=inventory)
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     for file in path.parent.glob("journal*"):
         file.unlink()  # the next commit finds no journal, and the one after it a new one
     inventory.set(b"sid=1", passed=True)
-    one.offer(make_event())
+    one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     assert [(row.name, row.passed) for row in read_cookies(path)] == [("sid", 1)]
 
@@ -288,7 +346,9 @@ def test_a_worker_is_noted_before_its_engines_are_warm(recorder, path):
     goes_on = threading.Event()
     one = recorder(warm=lambda: goes_on.wait(DEADLINE_S))
     try:
-        eventually(lambda: path.exists() and [w.name for w in read_counts(path).workers] == [one.worker], within_s=5)
+        eventually(
+            lambda: path.exists() and [w.name for w in read_counts(path).workers] == [one.writer.worker], within_s=5
+        )
     finally:
         goes_on.set()
 

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from centtrack import PrivacyPolicy
-from centtrack.delivery.withholding import check_third_parties, find_unmatched, make_withholding, why_withheld
+from centtrack.delivery.withholding import (
+    check_third_parties,
+    find_unmatched,
+    make_withholding,
+    retention_of,
+    why_withheld,
+)
 from centtrack.errors import ConfigurationError
 from centtrack.policy.model import ConsentRules, SinkRules
 from centtrack.testing import make_event
@@ -129,3 +135,21 @@ def test_a_third_party_that_no_sink_is_must_not_be_overlooked():
     check_third_parties(policy(("a", "first"), ("b", "third")), ["b"])
     with pytest.raises(ConfigurationError, match=r'names "c" as a third party\'s, but the sinks here are named b, d'):
         check_third_parties(policy(("b", "third"), ("c", "third")), ["b", "d"])
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([], None),
+        ([("s", None)], None),
+        ([("other", 3)], None),
+        ([("s", 30)], 30),
+        ([("s", 30), ("s", 7), ("s", None)], 7),
+    ],
+)
+def test_how_long_events_may_wait(entries, expected):
+    tables = [
+        f'[[sinks]]\nname = "{name}"\nparty = "first"\n' + (f"retention = {days}\n" if days else "")
+        for name, days in entries
+    ]
+    assert retention_of(PrivacyPolicy.parse("".join(tables)), "s") == expected

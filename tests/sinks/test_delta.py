@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import stat
 
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from centtrack.delivery.counters import read_counts
-from centtrack.errors import ConfigurationError, Rejected
+from centtrack.errors import ConfigurationError, Rejected, RetryLater
 from centtrack.sinks import Batch, delta, open_sink
 from centtrack.testing import make_event
 from processes import python, run_python
@@ -143,12 +145,67 @@ def test_what_never_fits_is_rejected(lake):
     assert len(ids(lake)) == 1
 
 
+@pytest.mark.parametrize("columns", [{"path": "\ud800"}, {"status": "x"}, {"consent": {1: 2}}], ids=str)
+def test_what_has_another_type_is_rejected(lake, columns):
+    sink = opened(lake)
+    with pytest.raises(Rejected):
+        write(sink, 1, make_event(**columns))
+    write(sink, 2)
+    assert len(ids(lake)) == 1
+
+
 @pytest.mark.parametrize(
     "text", ["a\0b", "x" * 1_000_000, "\u202e", "\U0001f42b"], ids=["NUL", "1 MB", "direction", "astral"]
 )
 def test_strange_text_is_stored(lake, text):
     write(opened(lake), 1, make_event(path=text))
     assert DeltaTable(lake).to_pyarrow_table()["path"].to_pylist() == [text]
+
+
+# Trouble
+
+
+def test_a_table_of_others_is_for_somebody_to_mend(lake):
+    write_deltalake(lake, pa.table({"id": [1]}))
+    sink = opened(lake)
+    with pytest.raises(ConfigurationError, match=r"lake is a table that events can't be written to .*another folder"):
+        write(sink, 1)
+    assert DeltaTable(lake).to_pyarrow_table().num_rows == 1
+
+
+def test_a_table_that_was_removed_is_made_anew(lake):
+    """When it is opened, as the delivery does after a failure."""
+    sink = opened(lake)
+    write(sink, 1)
+    shutil.rmtree(lake)
+    with pytest.raises(RetryLater, match=r"can't write delta:.*lake: DeltaError$"):
+        write(sink, 2, make_event(path="/visitor-4711"))
+    sink.close()
+    sink.open()
+    write(sink, 2, repeated=True)
+    assert len(ids(lake)) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_tried_again(lake):
+    lake.write_bytes(b"a file")
+    with pytest.raises(RetryLater, match=r"can't write delta:.*lake: File exists"):
+        opened(lake)
+
+
+def test_what_a_storage_says_is_told_without_secrets(lake, monkeypatch):
+    def fail(*_args, **_options):
+        raise OSError("Generic S3 error: PUT https://key:hunter2@host/lake?sig=geheim failed: refused\nVisitor 4711")
+
+    sink = opened(lake)
+    monkeypatch.setattr(delta.deltalake, "write_deltalake", fail)
+    with pytest.raises(RetryLater) as caught:
+        write(sink, 1)
+    assert str(caught.value).endswith("Generic S3 error: PUT https://host/lake failed: refused")
+
+
+def test_it_is_waited_for(lake):
+    """Two attempts at once could both find that the batch isn't there yet."""
+    assert open_sink(f"delta:{lake}").timeout_s is None
 
 
 # Compaction

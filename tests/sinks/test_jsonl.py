@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import msgspec
 import pytest
 
-from centtrack.errors import RetryLater
+from centtrack.errors import Rejected, RetryLater
 from centtrack.sinks import Batch, open_sink
 from centtrack.testing import make_event
 
@@ -116,6 +117,47 @@ def test_what_cannot_be_written_is_tried_again(file, obstacle):
         file.parent.rename(file.parent.with_name("away"))
     with pytest.raises(RetryLater, match="can't write"):
         sink.write([make_event()])
+
+
+@pytest.mark.parametrize("columns", [{"path": "\ud800"}, {"props": {"plan": object()}}], ids=str)
+def test_what_is_no_json_is_rejected(file, columns):
+    """Else it would be tried again for ever, and all others would wait behind it."""
+    with pytest.raises(Rejected, match="a value can't be written as JSON"):
+        opened(file).write(batch([make_event(), make_event(**columns)]))
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("text", ["a\0b", "x" * 1_000_000, "\u2028"], ids=["NUL", "1 MB", "line separator"])
+def test_strange_text_is_one_line(file, text):
+    events = [make_event(path=text), make_event(duration_ms=math.nan)]
+    opened(file).write(batch(events))
+    assert len(file.read_bytes().splitlines()) == 2
+
+
+def test_it_is_waited_for():
+    """Two attempts at once would write the same lines."""
+    assert open_sink("jsonl:-").timeout_s is None
+
+
+def test_a_standard_output_that_nobody_reads_is_tried_again():
+    script = """
+import os, sys
+from centtrack.errors import RetryLater
+from centtrack.sinks import open_sink
+from centtrack.testing import make_event
+sys.stdin.read()
+try:
+    open_sink("jsonl:-").write([make_event()])
+except RetryLater as error:
+    print(error, file=sys.stderr, flush=True)
+os._exit(0)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b"can't write standard output: Broken pipe\n"
 
 
 def test_it_may_be_rotated(file):

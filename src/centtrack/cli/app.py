@@ -8,7 +8,22 @@ import sys
 import typer
 
 from centtrack import __version__
-from centtrack.cli import consent, cookies, demo, explain, geo, importing, init, policy, query, report, status, tail
+from centtrack.cli import (
+    consent,
+    cookies,
+    dead,
+    deliver,
+    demo,
+    explain,
+    geo,
+    importing,
+    init,
+    policy,
+    query,
+    report,
+    status,
+    tail,
+)
 from centtrack.cli.output import COULD_NOT_RUN, WRONG_USE, errors
 from centtrack.errors import CenttrackError, ConfigurationError
 
@@ -37,7 +52,9 @@ app.command("tail")(tail.tail)
 app.command("query")(query.query)
 app.command("report")(report.report)
 app.command("status")(status.status)
+app.command("deliver")(deliver.deliver)
 app.command("cookies")(cookies.cookies)
+app.add_typer(dead.app, name="dead")
 app.add_typer(policy.app, name="policy")
 app.add_typer(consent.app, name="consent")
 app.add_typer(geo.app, name="geo")

@@ -13,12 +13,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
-from centtrack.cli.output import FINDING, console
+from centtrack.cli.output import FINDING, JournalOption, console, find_journal, print_no_journal, printable
 from centtrack.delivery.cookie_review import CookieReview, Remark, ReviewedCookie, review_cookies
 from centtrack.delivery.cookie_table import StoredCookie, read_cookies
-from centtrack.delivery.paths import known_journals
 from centtrack.errors import ConfigurationError
-from centtrack.folders import state_folder
 from centtrack.policy.model import Cookie
 from centtrack.policy.policy import POLICY_VARIABLE, PrivacyPolicy
 from centtrack.policy.registry_file import append_cookies
@@ -44,9 +42,7 @@ _SUMMARY: dict[Remark, tuple[str, str]] = {
 
 
 def cookies(
-    journal: Annotated[
-        Path | None, typer.Option(help="The journal's file. Default: the one in the user's state folder.")
-    ] = None,
+    journal: JournalOption = None,
     policy: Annotated[
         Path | None,
         typer.Option(help=f"The privacy.toml whose registry counts. Default: ${POLICY_VARIABLE}, else ./privacy.toml."),
@@ -57,9 +53,9 @@ def cookies(
     ] = False,
 ) -> None:
     """List the cookies that were seen, against the policy's registry. Exit 1 if one isn't as declared."""
-    path = journal or _only_journal()
+    path = find_journal(journal)
     if path is None:
-        console.print(f"No journal in {state_folder()}: nothing has run here yet.", markup=False, soft_wrap=True)
+        print_no_journal()
         return
     file = _policy_file(policy)
     rules = PrivacyPolicy.load(file)
@@ -73,14 +69,6 @@ def cookies(
         _print_review(review, path, rules)
     if review.has_findings:
         raise typer.Exit(FINDING)
-
-
-def _only_journal() -> Path | None:
-    known = known_journals()
-    if len(known) > 1:
-        listed = "".join(f"\n  {path}" for path in known)
-        raise ConfigurationError(f"several apps have a journal here; say which one with --journal:{listed}")
-    return known[0] if known else None
 
 
 def _policy_file(given: Path | None) -> Path:
@@ -223,5 +211,4 @@ def _listed(names: list[str]) -> str:
 
 def _shown(name: str) -> str:
     """A name as it may be printed: an app or a visitor could put anything there, also what a terminal obeys."""
-    plain = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in name)
-    return escape(plain) or "(no name)"
+    return escape(printable(name)) or "(no name)"

@@ -16,12 +16,14 @@ from centtrack.delivery.counters import Counts, read_counts
 from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.paths import default_journal
-from centtrack.delivery.withholding import Withhold, make_withholding
+from centtrack.delivery.records import Limits
+from centtrack.delivery.withholding import make_withholding
 from centtrack.importing import ImportSummary, LogFile, LogImport
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.sinks.base import Sink, is_storing, name_of
 from centtrack.sinks.open import open_sink
 
+_LIMITS = Limits(max_bytes=2**62)  # a log is read as a whole before it is delivered; the disk's limit stays
 _GIVE_UP_S = 30.0  # a sink that takes nothing for so long is left for later
 
 
@@ -38,8 +40,7 @@ def import_log(
     """Import an access log, through the same limits as live requests. Repeat it, and nothing is doubled."""
     rules = read_policy(policy)
     target = open_sink(read_sink(sink))
-    withhold = make_withholding(rules, name_of(target))
-    if withhold:
+    if make_withholding(rules, name_of(target)):
         errors.print(
             f"{escape(name_of(target))} is a third party's, says {escape(rules.source)}: it may only get events of "
             "visitors who consented, and an access log knows of none. All that is imported is withheld from it.",
@@ -50,14 +51,16 @@ def import_log(
     with LogFile(log) as opened:
         summary = _accept(opened, path, rules, target)
     _print_summary(summary, opened.name, rules)
-    if not _deliver(path, target, withhold):
+    problem = _deliver(path, target, rules)
+    if problem is not None:
+        errors.print(f"{escape(name_of(target))} takes nothing{escape(problem and f': {problem}')}", soft_wrap=True)
         errors.print("Not all is delivered yet; it is safe in the journal. Run the same command again to go on.")
         raise typer.Exit(COULD_NOT_RUN)
 
 
 def _accept(log: LogFile, path: Path, policy: PrivacyPolicy, sink: Sink) -> ImportSummary:
     capture = Capture(policy)
-    journal = Journal(path)
+    journal = Journal(path, limits=_LIMITS)
     journal.open()
     try:
         journal.register(name_of(sink))
@@ -72,9 +75,9 @@ def _accept(log: LogFile, path: Path, policy: PrivacyPolicy, sink: Sink) -> Impo
         journal.close()
 
 
-def _deliver(path: Path, sink: Sink, withhold: Withhold | None) -> bool:
-    """Deliver all that waits; False if the sink takes nothing for a while."""
-    deliverer = Deliverer(path, sink, withhold)
+def _deliver(path: Path, sink: Sink, policy: PrivacyPolicy) -> str | None:
+    """Deliver all that waits; what is wrong, if the sink takes nothing for a while."""
+    deliverer = Deliverer(path, sink, policy, limits=_LIMITS)
     deliverer.start()
     deliverer.drain(timeout_s=float("inf"))
     columns = (SpinnerColumn(), TextColumn("Delivering"), BarColumn(), MofNCompleteColumn(), TextColumn("events"))
@@ -86,19 +89,21 @@ def _deliver(path: Path, sink: Sink, withhold: Withhold | None) -> bool:
             progress.update(task, completed=done, total=done + pending)
             if not pending:
                 break
+            state = deliverer.state()
             if done != last:
                 last, since = done, time.monotonic()
-            elif time.monotonic() - since > _GIVE_UP_S:
-                return False
+            elif state.condition == "paused" or time.monotonic() - since > _GIVE_UP_S:
+                deliverer.drain(timeout_s=0.0)
+                return state.problem or ""
             time.sleep(0.1)
     deliverer.join()
-    return True
+    return None
 
 
 def _counted(counts: Counts, name: str) -> tuple[int, int]:
     """Done with, and what is to be delivered now: an app that uses this journal may hold events for their bucket."""
     sink = next(sink for sink in counts.sinks if sink.name == name)
-    done = sink.delivered + sum(sink.withheld.values()) + sink.dead_lettered
+    done = sink.delivered + sum(sink.withheld.values()) + sink.dead_lettered + sum(sink.lost.values())
     return done, sink.pending - counts.held + counts.due
 
 

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from centtrack.delivery.paths import known_journals
 from centtrack.errors import ConfigurationError
+from centtrack.folders import state_folder
 from centtrack.policy.policy import POLICY_VARIABLE, PrivacyPolicy
 from centtrack.sinks.open import SINK_VARIABLE
 
@@ -56,6 +58,34 @@ def read_sink(url: str | None) -> str:
     if not found:
         raise ConfigurationError(f"which sink? Give its URL, as in delta:./telemetry, or set ${SINK_VARIABLE}")
     return found
+
+
+JournalOption = Annotated[
+    Path | None, typer.Option("--journal", help="The journal's file. Default: the one in the user's state folder.")
+]
+
+
+def find_journal(given: Path | None) -> Path | None:
+    """The journal that a command works on; None if there is none yet.
+
+    Raises:
+        ConfigurationError: if none is named, and there are several.
+    """
+    known = [given] if given else known_journals()
+    if len(known) > 1:
+        listed = "".join(f"\n  {path}" for path in known)
+        raise ConfigurationError(f"several apps have a journal here; say which one with --journal:{listed}")
+    return known[0] if known else None
+
+
+def print_no_journal() -> None:
+    """Say that there is no journal yet."""
+    console.print(f"No journal in {state_folder()}: nothing has run here yet.", markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """A text as it may be printed: others' could hold what a terminal obeys."""
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
 
 
 NOTHING_YET = "Nothing is here yet. `centtrack status` says what is held back, and until when."

@@ -170,6 +170,9 @@ def consent_of(request: Any) -> Consent:
     Returns:
         The consent that the middleware read. Where it isn't installed: no choice, which allows nothing.
     """
-    scope = request if isinstance(request, Mapping) else getattr(request, "scope", {})
-    found = getattr(scope.get(SCOPE_KEY), "consent", None)
-    return found if isinstance(found, Consent) else NO_CHOICE
+    try:
+        scope = request if isinstance(request, Mapping) else getattr(request, "scope", {})
+        found = getattr(scope.get(SCOPE_KEY), "consent", None)
+        return found if isinstance(found, Consent) else NO_CHOICE
+    except Exception:  # noqa: BLE001 - nothing of ours may reach the app, and what can't be read allows nothing
+        return NO_CHOICE

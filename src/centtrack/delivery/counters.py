@@ -1,22 +1,23 @@
 """The counters of a journal, and whether they close: nothing is lost silently.
 
 `offered = accepted + dropped{reason}`, and per sink
-`accepted = delivered + withheld{reason} + dead_lettered + pending`.
+`accepted = delivered + withheld{reason} + dead_lettered + pending + lost{reason}`.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
+from centtrack.delivery import clock
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.processes import is_alive
+from centtrack.delivery.workers import EARLIER
 from centtrack.errors import JournalError
 
 
@@ -60,6 +61,10 @@ class SinkCounts:
         pending: events that wait for it, in the journal; those held for their bucket of time included.
         error: why it can't be delivered to at present.
         withheld: reason → events that it may not have: it is a third party's, and their visitors didn't consent.
+        lost: reason → events that it can't get any more: `damaged` or `corrupt` on the disk, older than the policy's
+            `retention`, or dead letters that were `dropped`, or too old (`dead_retention`).
+        retries: attempts that failed and had to be repeated.
+        oldest_s: age of the oldest event that it could get now, in seconds, by its own time; None if not known.
     """
 
     name: str
@@ -69,11 +74,29 @@ class SinkCounts:
     pending: int
     error: str | None
     withheld: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    oldest_s: float | None = None
 
     @property
     def closes(self) -> bool:
         """Whether every accepted event is accounted for."""
-        return self.accepted == self.delivered + sum(self.withheld.values()) + self.dead_lettered + self.pending
+        kept_back = sum(self.withheld.values()) + sum(self.lost.values())
+        return self.accepted == self.delivered + kept_back + self.dead_lettered + self.pending
+
+
+class SetAside(NamedTuple):
+    """A damaged journal that was set aside.
+
+    Attributes:
+        name: its file, beside the journal.
+        day: when that was, in days since 1970, UTC.
+        events: how many waited in it, and are lost, for the sink with the most; None if that isn't known.
+    """
+
+    name: str
+    day: int
+    events: int | None
 
 
 @dataclass(slots=True)
@@ -89,6 +112,10 @@ class Counts:
         held_until: when the next of them are released, seconds since 1970; None if none are held.
         bytes: size of the database.
         cookies: `names`, `passed`, `removed`, `expired` and `arrived` → sum over the inventory; empty without one.
+        used_bytes: what of its size is used.
+        max_bytes: what it may use at most, as the last worker had it; None if none has said so.
+        set_aside: damaged journals before it, whose files are still there.
+        removed: name of a sink that no process delivered to any more → events that waited for it then.
     """
 
     path: Path
@@ -99,6 +126,10 @@ class Counts:
     held_until: int | None
     bytes: int
     cookies: dict[str, int] = field(default_factory=dict)
+    used_bytes: int = 0
+    max_bytes: int | None = None
+    set_aside: list[SetAside] = field(default_factory=list)
+    removed: dict[str, int] = field(default_factory=dict)
 
     @property
     def scrubbed(self) -> dict[str, int]:
@@ -133,30 +164,48 @@ def read_counts(path: Path) -> Counts:
     journal = Journal(path)
     try:
         journal.open_existing()
-        with journal.database as database:  # one snapshot
-            waiting: Any = database.execute(
-                "select count(*), coalesce(sum(release_at <= ?), 0), min(release_at) from held", (time.time(),)
-            ).get
-            workers = _read_workers(journal)
-            sinks = _read_sinks(journal, sum(worker.accepted for worker in workers), waiting[0])
-            cookies = _read_cookies(journal)
-            size = database.pragma("page_count") * database.pragma("page_size")
-        return Counts(path, workers, sinks, waiting[0], waiting[1], waiting[2], size, cookies)
-    except apsw.Error as error:
+        with journal.database:  # one snapshot
+            counts = _read(journal)
+        return counts  # noqa: RET504 - for mypy, a connection might swallow errors
+    except (apsw.Error, TypeError, ValueError) as error:  # the last two: a damaged value
         raise JournalError(f"journal {path} can't be read: {type(error).__name__}: {error}") from None
     finally:
         journal.close()
 
 
+def _read(journal: Journal) -> Counts:
+    database = journal.database
+    held, due, held_until = _rows(
+        journal, "select count(*), coalesce(sum(release_at <= ?), 0), min(release_at) from held", clock.now()
+    )[0]
+    workers = _read_workers(journal)
+    return Counts(
+        journal.path,
+        workers,
+        _read_sinks(journal, sum(worker.accepted for worker in workers), held),
+        held,
+        due,
+        held_until,
+        bytes=database.pragma("page_count") * database.pragma("page_size"),
+        cookies=_read_cookies(journal),
+        used_bytes=journal.used_bytes,
+        max_bytes=database.execute("select value from meta where key = 'max_bytes'").get,
+        set_aside=[SetAside(*row) for row in _rows(journal, "select name, day, events from aside order by name")],
+        removed=dict(_rows(journal, "select sink, count from lost where sink not in (select name from sink)")),
+    )
+
+
+def _rows(journal: Journal, query: str, *values: object) -> list[Any]:
+    return list(journal.database.execute(query, values))
+
+
 def _read_workers(journal: Journal) -> list[WorkerCounts]:
-    rows: Any = journal.database.execute("select name, pid, started, ended from worker order by rowid")
     workers = {
         name: WorkerCounts(name, "ended" if ended else "running" if is_alive(pid, started) else "killed")
-        for name, pid, started, ended in rows
+        for name, pid, started, ended in _rows(journal, "select name, pid, started, ended from worker order by rowid")
     }
-    counters: Any = journal.database.execute("select worker, name, reason, count from counter")
-    for name, counter, reason, count in counters:
-        worker = workers.setdefault(name, WorkerCounts(name, "ended"))
+    for name, counter, reason, count in _rows(journal, "select worker, name, reason, count from counter"):
+        worker = workers.setdefault(name, WorkerCounts(name, "ended" if name == EARLIER else "killed"))
         if counter == "offered":
             worker.offered = count
         elif counter == "accepted":
@@ -167,20 +216,24 @@ def _read_workers(journal: Journal) -> list[WorkerCounts]:
 
 
 def _read_sinks(journal: Journal, accepted: int, held: int) -> list[SinkCounts]:
-    rows: Any = journal.database.execute(
-        """select name, accepted_before, delivered, error,
+    rows = _rows(
+        journal,
+        """select name, accepted_before, delivered, error, retries,
             (select count(*) from dead where dead.sink = sink.name),
-            (select coalesce(sum(count), 0) from batch where sequence > cursor)
-        from sink order by name"""
+            (select coalesce(sum(count), 0) from batch
+                where sequence > cursor and (batch.sink is null or batch.sink = sink.name))
+        from sink order by name""",
     )
     sinks = [
-        SinkCounts(name, accepted - before, delivered, dead, pending + held, error)
-        for name, before, delivered, error, dead, pending in rows
+        SinkCounts(name, accepted - before, delivered, dead, pending + held, error, retries=retries)
+        for name, before, delivered, error, retries, dead, pending in rows
     ]
-    found: Any = journal.database.execute("select sink, reason, count from withheld order by sink, reason")
-    withheld = [tuple(row) for row in found]
+    withheld = _rows(journal, "select sink, reason, count from withheld order by sink, reason")
+    lost = _rows(journal, "select sink, reason, count from lost order by sink, reason")
     for sink in sinks:
         sink.withheld = {reason: count for name, reason, count in withheld if name == sink.name}
+        sink.lost = {reason: count for name, reason, count in lost if name == sink.name}
+        sink.oldest_s = journal.oldest_age_s(sink.name, clock.now())
     return sinks
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from centtrack.delivery import clock
 from centtrack.delivery.records import Encoded
 from centtrack.event import Event
 
@@ -43,5 +43,5 @@ class EventEncoder:
         if self._bucket_s is None:
             return Encoded(len(encoded), b"\n".join(data for _, data in encoded), [])
         # Held until the bucket ends in which it is committed: an event of a long request must not come out alone.
-        release_at = (int(time.time()) // self._bucket_s + 1) * self._bucket_s
+        release_at = (int(clock.now()) // self._bucket_s + 1) * self._bucket_s
         return Encoded(len(encoded), b"", [(release_at, event_id, data) for event_id, data in encoded])

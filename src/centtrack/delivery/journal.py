@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,28 +12,46 @@ from typing import Any
 import apsw
 
 from centtrack.consent.inventory import CookieSeen
+from centtrack.delivery import batches, cursors, quota, workers
 from centtrack.delivery.cookie_table import add_cookies
+from centtrack.delivery.forking import alone
+from centtrack.delivery.housekeeping import Housekeeping, shrink
 from centtrack.delivery.journal_file import JournalFile
-from centtrack.delivery.processes import start_of
-from centtrack.delivery.records import Encoded, ImportProgress, StoredBatch
+from centtrack.delivery.records import DEFAULT_LIMITS, Encoded, ImportProgress, Limits, StoredBatch
+from centtrack.delivery.reserve import free_bytes
+from centtrack.errors import JournalError
 
-_RELEASED_ROWS = 1_000
-_KEPT_WORKERS = 32
-_DAY_S = 86_400
-
-EARLIER = "earlier"
-"""Name that the counters of workers go under that ended long ago."""
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 class Journal(JournalFile):
-    """One connection to the journal, for one thread."""
+    """One connection to the journal, for one thread.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    Args:
+        path: the database file. Its folder is made, readable by its owner only.
+        limits: when it takes no more events.
+        is_synced: whether a commit waits until the disk has it.
+    """
+
+    def __init__(self, path: Path, *, limits: Limits = DEFAULT_LIMITS, is_synced: bool = False) -> None:
+        super().__init__(path, is_synced=is_synced)
+        self._limits = limits
         self._is_dirty = True  # whether rows were deleted since the file was last shrunk
+
+    def open(self) -> None:
+        """Open the database, and make the reserve; raises what `JournalFile.open` does."""
+        super().open()
+        self.reserve.make(self._limits.min_free)
+
+    @property
+    @alone
+    def used_bytes(self) -> int:
+        """What it uses of `max_bytes`."""
+        return quota.used_bytes(self.database)
 
     # What the recorder does.
 
+    @alone
     def append(
         self,
         events: Encoded,
@@ -50,118 +69,122 @@ class Journal(JournalFile):
             counts: (counter, reason) → what to add.
             cookies: what was seen of cookies since the last commit.
             progress: how far an import has come with these events.
+
+        Raises:
+            JournalFullError: if the events would break the limits. Without events, there is always room.
+            JournalGoneError: if the file was removed or replaced.
         """
         with self.transaction() as database:
-            if events.lines:
-                count = events.total - len(events.held)
-                database.execute("insert into batch (count, events) values (?, ?)", (count, events.lines))
-            if events.held:
-                database.executemany("insert into held values (?, ?, ?)", events.held)
+            if size := events.size:
+                free, has_reserve = free_bytes(self.path.parent), self.reserve.is_there
+                quota.check_room(database, size, self._limits, free=free, has_reserve=has_reserve)
+                batches.add_rows(database, events)
             database.executemany(
                 "insert into counter values (?, ?, ?, ?) on conflict do update set count = count + excluded.count",
                 [(worker, name, reason, count) for (name, reason), count in counts.items()],
             )
             if cookies:
-                add_cookies(database, cookies, today=int(time.time() // _DAY_S))
+                add_cookies(database, cookies, today=batches.today())
             if progress:
                 database.execute("insert or replace into import values (?, ?, ?, ?, ?)", progress)
 
+    @alone
     def begin_worker(self, worker: str, pid: int) -> None:
-        """Note that a worker writes from now on."""
+        """Note that a worker writes from now on, and within which limits."""
         with self.transaction() as database:
-            database.execute("insert or replace into worker values (?, ?, ?, 0)", (worker, pid, start_of(pid)))
-            _fold_old_workers(database)
+            workers.begin(database, worker, pid)
+            database.execute("insert or replace into meta values ('max_bytes', ?)", (self._limits.max_bytes,))
 
+    @alone
+    def resume_worker(self, worker: str, accepted: int) -> dict[tuple[str, str], int]:
+        """Go on in a journal that took the place of another: what it knows of the worker's counts, if anything.
+
+        Args:
+            worker: its name.
+            accepted: events that it has committed. Those that the journal doesn't know of are counted as lost.
+        """
+        with self.transaction() as database:
+            known = workers.counted(database, worker)
+            if known and (missing := accepted - known.get(("accepted", ""), 0)) > 0:
+                workers.count_lost(database, worker, missing)
+            return known
+
+    @alone
     def end_worker(self, worker: str) -> None:
         """Note that a worker ended cleanly, with all its counters written."""
         with self.transaction() as database:
-            database.execute("update worker set ended = 1 where name = ?", (worker,))
+            workers.end(database, worker)
 
+    @alone
     def imports(self) -> list[ImportProgress]:
         """How far each import has come."""
         rows = self.database.execute("select source, head_size, lines, events, rejected from import")
         return [ImportProgress(*row) for row in rows]
 
-    # What the deliverers do.
+    # What the deliverers do. On a full disk, too: this is what makes room.
 
+    @alone
     def register(self, sink: str) -> None:
-        """Give a sink a cursor, if it has none: a new sink starts now."""
-        with self.transaction() as database:
-            database.execute(
-                """insert or ignore into sink (name, cursor, accepted_before) values (?,
-                coalesce((select seq from sqlite_sequence where name = 'batch'), 0),
-                (select coalesce(sum(count), 0) from counter where name = 'accepted') - (select count(*) from held))""",
-                (sink,),
-            )
+        """Give a sink a cursor, if it has none: a new sink starts now. What an earlier one of its name lost is over."""
+        if self.database.execute("select 1 from sink where name = ?", (sink,)).get:
+            return
+        self.insist(partial(cursors.register, sink=sink))
 
+    @alone
     def release(self, now: float) -> int:
         """Move events whose bucket of time has ended to the batches, in the order of their random ids.
+
+        Args:
+            now: seconds since 1970, by `clock.now`.
 
         Returns:
             How many were moved; call again while it isn't 0.
         """
         if self.database.execute("select 1 from held where release_at <= ? limit 1", (now,)).get is None:
             return 0
-        with self.transaction() as database:
-            found: Any = database.execute(
-                "select release_at, event_id, event from held where release_at <= ? order by event_id limit ?",
-                (now, _RELEASED_ROWS),
-            )
-            rows = found.fetchall()
-            database.executemany("delete from held where release_at = ? and event_id = ?", [row[:2] for row in rows])
-            if rows:
-                blob = b"\n".join(row[2] for row in rows)
-                database.execute("insert into batch (count, events) values (?, ?)", (len(rows), blob))
-            return len(rows)
+        return self.insist(partial(batches.move_released, at=now))
 
+    @alone
     def next_batch(self, sink: str, max_events: int) -> StoredBatch | None:
-        """What a sink gets next, with its bounds stored, so that a repeated attempt is of the same rows."""
+        """What a sink gets next, with its bounds stored, so that a repeated attempt is of the same rows.
+
+        Raises:
+            JournalError: if the sink isn't registered, or not any more.
+        """
         position: Any = self.database.execute("select cursor, attempt from sink where name = ?", (sink,)).get
+        if position is None:
+            raise JournalError(
+                f"sink {sink} has no place in journal {self.path} any more: it has to be registered again"
+            )
         cursor, attempt = position
         if attempt > cursor:
-            return self._stored(cursor, attempt, repeated=True)
-        last = self._last_within(cursor, max_events)
-        if last == cursor:
-            return None
-        with self.transaction() as database:
-            database.execute("update sink set attempt = ? where name = ?", (last, sink))
-        return self._stored(cursor, last, repeated=False)
+            return batches.read_span(self.database, sink, cursor, attempt, repeated=True)
+        while (span := batches.find_span(self.database, sink, cursor, max_events)).last > cursor:
+            if span.has_events:
+                self.insist(partial(cursors.begin_attempt, sink=sink, last=span.last))
+                return batches.read_span(self.database, sink, cursor, span.last, repeated=False)
+            self.advance(sink, span.last, 0)  # all of it is for others
+            cursor = span.last
+        return None
 
-    def _last_within(self, cursor: int, max_events: int) -> int:
-        """The last row after a cursor up to which there are that many events, or one row more."""
-        sizes: Any = self.database.execute(
-            "select sequence, count from batch where sequence > ? order by sequence limit ?", (cursor, max_events)
-        )
-        last, total = cursor, 0
-        for sequence, count in sizes.fetchall():
-            if total >= max_events:
-                break
-            last, total = sequence, total + count
-        return last
-
-    def _stored(self, cursor: int, last: int, *, repeated: bool) -> StoredBatch:
-        rows: Any = self.database.execute(
-            "select count, events from batch where sequence > ? and sequence <= ? order by sequence", (cursor, last)
-        )
-        # All are fetched here: no read transaction may be open while the sink writes, it would keep the WAL growing.
-        found = rows.fetchall()
-        lines = b"".join(events + b"\n" for _, events in found)
-        return StoredBatch(last, repeated, sum(count for count, _ in found), lines)
-
+    @alone
     def has_pending(self, sink: str) -> bool:
         """Whether there are events that a sink could get now."""
-        pending = "select exists (select 1 from batch where sequence > (select cursor from sink where name = ?))"
+        pending = """select exists (select 1 from batch
+            where sequence > (select cursor from sink where name = ?1) and (sink is null or sink = ?1))"""
         return bool(self.database.execute(pending, (sink,)).get)
 
+    @alone
     def advance(
         self,
         sink: str,
         last: int,
         delivered: int,
         dead: Sequence[tuple[str, bytes]] = (),
-        withheld: Mapping[str, int] = MappingProxyType({}),
+        withheld: Mapping[str, int] = _NONE,
+        lost: Mapping[str, int] = _NONE,
     ) -> None:
-        """Move a sink's cursor, and delete what all sinks have passed.
+        """Move a sink's cursor, and delete what all sinks have passed. Nothing is counted twice.
 
         Args:
             sink: name of the sink.
@@ -169,51 +192,47 @@ class Journal(JournalFile):
             delivered: events that it took.
             dead: (reason, encoded event) of those that it will never take.
             withheld: reason → events that it may not have.
+            lost: reason → events that it can't get: `damaged`.
         """
-        with self.transaction() as database:
-            database.executemany(
-                "insert into withheld values (?, ?, ?) on conflict do update set count = count + excluded.count",
-                [(sink, reason, count) for reason, count in withheld.items()],
-            )
-            database.executemany(
-                "insert into dead (sink, reason, event) values (?, ?, ?)", [(sink, *letter) for letter in dead]
-            )
-            database.execute(
-                "update sink set cursor = ?, delivered = delivered + ?, error = null where name = ?",
-                (last, delivered, sink),
-            )
-            database.execute("delete from batch where sequence <= (select min(cursor) from sink)")
+        move = partial(cursors.move, sink=sink, last=last, delivered=delivered, dead=dead, withheld=withheld, lost=lost)
+        self.insist(move)
         self._is_dirty = True
 
+    @alone
     def note_error(self, sink: str, error: str | None) -> None:
-        """Note why a sink can't be delivered to at present."""
-        with self.transaction() as database:
-            database.execute("update sink set error = ? where name = ?", (error, sink))
+        """Note why a sink can't be delivered to at present; with that, count an attempt that has to be repeated."""
+        self.insist(partial(cursors.note_error, sink=sink, error=error))
 
+    @alone
+    def oldest_age_s(self, sink: str, now: float) -> float | None:
+        """Age of the oldest event that a sink could get now, by its own, maybe coarse, time; None if not known.
+
+        Args:
+            sink: name of the sink.
+            now: seconds since 1970.
+        """
+        time = batches.read_oldest_time(self.database, sink)
+        return None if time is None else max(0.0, now - time)
+
+    @alone
+    def housekeep(self, sink: str, retention_days: int | None) -> None:
+        """What is due now and then. To be called about once a minute, between batches, with the sink's lock held.
+
+        Args:
+            sink: whose deliverer calls.
+            retention_days: how long its events may wait; None: for ever.
+        """
+        self._is_dirty |= self.insist(Housekeeping(self.path.parent, sink, retention_days).run)
+        self.reserve.make(self._limits.min_free)
+        with self.lock:
+            shrink(self.database)
+
+    @alone
     def tidy(self) -> None:
         """When nothing waits for delivery, rewrite the file without what was delivered, and empty the WAL."""
         if not self._is_dirty or self.database.execute("select exists (select 1 from batch)").get:
             return
-        with self.lock:
+        with self.lock, contextlib.suppress(apsw.BusyError, apsw.FullError):  # the next time will do
             self.database.execute("vacuum")
-            busy = False
-            try:
-                self.database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            except apsw.BusyError:
-                busy = True  # another process reads; the next time will do
-            self._is_dirty = busy
-
-
-def _fold_old_workers(database: apsw.Connection) -> None:
-    """Sum the counters of workers that ended cleanly, but for the last ones: reloading makes a new one each time."""
-    ended = database.execute(
-        "select name from worker where ended order by rowid desc limit -1 offset ?", (_KEPT_WORKERS,)
-    )
-    for (name,) in ended.fetchall():
-        database.execute(
-            """insert into counter select ?, name, reason, count from counter where worker = ? and true
-            on conflict do update set count = count + excluded.count""",
-            (EARLIER, name),
-        )
-        database.execute("delete from counter where worker = ?", (name,))
-        database.execute("delete from worker where name = ?", (name,))
+            self.database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._is_dirty = False

@@ -7,18 +7,25 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Literal, get_args
 
 from centtrack.capture.capture import Capture
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
+from centtrack.delivery.announcements import announce
+from centtrack.delivery.confirming import wait_for
 from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.paths import default_journal
-from centtrack.delivery.recorder import Recorder, Totals, Work
-from centtrack.delivery.withholding import Withhold, check_third_parties, find_unmatched, make_withholding
+from centtrack.delivery.queue import Work, weigh
+from centtrack.delivery.recorder import Recorder
+from centtrack.delivery.records import DEFAULT_LIMITS, Limits
+from centtrack.delivery.state import PipelineState
+from centtrack.delivery.withholding import check_third_parties
+from centtrack.delivery.writer import Totals
 from centtrack.errors import ConfigurationError
 from centtrack.event import Event
 from centtrack.folders import make_private_folder, state_folder
@@ -28,6 +35,9 @@ from centtrack.visitor.salt_file import purge_salts
 from centtrack.visitor.salts import open_salts
 
 logger = logging.getLogger(__name__)
+
+Mode = Literal["relaxed", "confirmed", "durable"]
+MODES: tuple[str, ...] = get_args(Mode)
 
 COMMIT_WITHIN_S = 2.0
 DELIVER_WITHIN_S = 5.0
@@ -45,6 +55,13 @@ class Pipeline:
         journal: the journal's file; None: one of this app, in the user's state folder.
         salts: where the salts of daily keys are kept, if the policy has these; None: beside the journal.
         debug: whether `track()` raises where it would only count.
+        mode: whether a response waits until its event is committed (`confirmed`), on the disk even (`durable`).
+        deliver: whether this process delivers; else `centtrack deliver` does.
+        limits: when the journal takes no more.
+        on_start: called in each process when its threads have started.
+
+    Attributes:
+        confirms: whether responses wait for the commit.
 
     Raises:
         ConfigurationError: if the policy names a third party's sink that isn't among these.
@@ -58,20 +75,30 @@ class Pipeline:
         salts: str | Path | None = None,
         *,
         debug: bool = False,
+        mode: Mode = "relaxed",
+        deliver: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
+        on_start: Callable[[Pipeline], None] = lambda _: None,
     ) -> None:
         check_third_parties(capture.policy, [name_of(sink) for sink in sinks])
         self.capture = capture
         self.debug = debug
+        self.confirms = mode != "relaxed"
         self.sinks = tuple(sinks)
         self.journal = journal or default_journal(capture.policy.source, map(name_of, sinks))
         storing = any(map(is_storing, sinks))
         self.bucket_s = capture.policy.bucket_s if storing else None
+        self._is_synced = mode == "durable"
+        self._delivers = deliver
+        self._limits = limits
+        self._on_start = on_start
         self._salts = salts or self.journal.with_name("salts")
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._recorder: Recorder | None = None
         self._deliverers: list[Deliverer] = []
         self._written: Totals = {}
+        self._unconfirmed = 0
         self._said: set[str] = set()
 
     @property
@@ -92,10 +119,14 @@ class Pipeline:
             with suppress(OSError):  # the recorder says so, and tries again
                 make_private_folder(self.journal.parent)
             self._start_salts()
-            deliverers = [Deliverer(self.journal, sink, self._withholding(sink)) for sink in self.sinks]
+            delivered = self.sinks if self._delivers else ()
+            policy = self.capture.policy
+            deliverers = [Deliverer(self.journal, sink, policy, limits=self._limits) for sink in delivered]
             recorder = Recorder(
                 self.journal,
                 sinks=[name_of(sink) for sink in self.sinks],
+                limits=self._limits,
+                is_synced=self._is_synced,
                 warm=self._warm,
                 refresh=self.capture.refresh,
                 totals=self.capture.totals,
@@ -109,12 +140,10 @@ class Pipeline:
                 deliverer.start()
             self._deliverers, self._recorder, self._owner = deliverers, recorder, os.getpid()
             atexit.register(self.close)
-        self._say_when()
-        self._say_unmatched()
+        for level, text in announce(self.capture, list(map(name_of, self.sinks)), self.bucket_s):
+            self.say_once(text, level)
+        self._on_start(self)
         return recorder
-
-    def _withholding(self, sink: Sink) -> Withhold | None:
-        return make_withholding(self.capture.policy, name_of(sink))
 
     def _warm(self) -> None:
         """In the recorder's thread: this may take its time. Salts that nobody uses any more go."""
@@ -134,33 +163,6 @@ class Pipeline:
         self.capture.visitors.salts = open_salts(self._salts)
         self.capture.visitors.salts.start()
 
-    def _say_when(self) -> None:
-        names = ", ".join(map(name_of, self.sinks))
-        if not self.capture.secrets:
-            self.say_once(
-                "no secret is given, so consent can be neither read nor granted: set secret= of the middleware or "
-                "$CENTTRACK_SECRET; `openssl rand -hex 32` makes one",
-                logging.WARNING,
-            )
-        if self.bucket_s is None:
-            logger.info("recording to %s", names)
-        else:
-            minutes = self.bucket_s // 60
-            released = time.strftime("%H:%M", time.gmtime((time.time() // self.bucket_s + 1) * self.bucket_s))
-            # Nobody should wonder where the first event is, and few servers show INFO.
-            logger.warning("recording to %s; events are released every %d minutes, next at %s UTC, because the policy "
-                        "keeps times no finer", names, minutes, released)  # fmt: skip
-
-    def _say_unmatched(self) -> None:
-        names = list(map(name_of, self.sinks))
-        policy = self.capture.policy
-        for name in find_unmatched(policy.document, names, "first"):
-            self.say_once(
-                f'{policy.source}: [[sinks]] names "{name}", but the sinks here are named {", ".join(names)}: '
-                "what it says of that one holds for none of them",
-                logging.WARNING,
-            )
-
     def observe(self, seen: Observation, custom: Sequence[CustomEvent] = ()) -> None:
         """Record an observation, and the custom events that came with it. Never waits.
 
@@ -168,9 +170,16 @@ class Pipeline:
         requests in one go that costs less than between the steps of one, and no header, however it is made, can
         stall the event loop.
         """
-        self._offer(partial(self._made, seen))
+        self._offer(partial(self._made, seen), weigh(seen))
         for event in custom:
             self._offer(partial(self._made, seen, event))
+
+    async def confirmed(self) -> None:
+        """Wait until what was recorded before is committed: 50 ms at most, and not at all while it can't be."""
+        recorder = self.recorder
+        if recorder.writer.condition in {"degraded", "full"} or not await wait_for(recorder.queue.when_settled):
+            self._unconfirmed += 1
+            self.capture.note("unconfirmed")
 
     def refuse(self, reason: str, problem: str | None = None) -> None:
         """Count something that isn't recorded; say why, once for each problem."""
@@ -184,8 +193,8 @@ class Pipeline:
             self._said.add(problem)
             logger.log(level, "%s", problem)
 
-    def _offer(self, item: Work | str) -> None:
-        while not self.recorder.offer(item):  # closed since we looked: the next one takes it
+    def _offer(self, item: Work | str, size: int = 0) -> None:
+        while not self.recorder.queue.offer(item, size):  # closed since we looked: the next one takes it
             pass
 
     def _made(self, seen: Observation, custom: CustomEvent | None = None) -> Event | str:
@@ -215,6 +224,25 @@ class Pipeline:
     def flush(self, timeout_s: float = COMMIT_WITHIN_S) -> bool:
         """Wait until what was recorded before is in the journal."""
         return self._recorder is None or self._owner != os.getpid() or self._recorder.flush(timeout_s)
+
+    def state(self) -> PipelineState:
+        """How this process is doing. Cheap, and from any thread."""
+        recorder = self._recorder
+        if recorder is None or self._owner != os.getpid():
+            return PipelineState()
+        counts, writer = recorder.queue.counts(), recorder.writer
+        return PipelineState(
+            offered=counts.offered,
+            accepted=writer.accepted,
+            dropped=counts.dropped,
+            queued=counts.entries,
+            queued_bytes=counts.size,
+            unconfirmed=self._unconfirmed,
+            journal=writer.condition,
+            problem=writer.problem,
+            journal_bytes=writer.journal_bytes,
+            sinks=tuple(deliverer.state() for deliverer in self._deliverers),
+        )
 
 
 def _wake(deliverers: Sequence[Deliverer]) -> None:

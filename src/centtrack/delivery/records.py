@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+MIN_JOURNAL = 1_000_000  # bytes: below it the tables alone would fill much of it
+
 
 class Limits(NamedTuple):
     """When the journal takes no more events.
@@ -18,20 +20,25 @@ class Limits(NamedTuple):
     min_free: int = 100_000_000
 
 
+DEFAULT_LIMITS = Limits()
+
+
 class StoredBatch(NamedTuple):
     """Rows of the journal that a sink has yet to get.
 
     Attributes:
         last: sequence of the last row; what the cursor moves to.
         repeated: whether a delivery of just these rows was attempted before.
-        total: how many events.
+        total: how many events the lines hold.
         lines: the events as JSON, one a line, each line ended.
+        damaged: how many events more there were, in rows that aren't any more what was written. They are lost.
     """
 
     last: int
     repeated: bool
     total: int
     lines: bytes
+    damaged: int = 0
 
 
 class Encoded(NamedTuple):
@@ -46,6 +53,11 @@ class Encoded(NamedTuple):
     total: int
     lines: bytes
     held: Sequence[tuple[int, str, bytes]]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all events."""
+        return len(self.lines) + sum(len(event) for _, _, event in self.held)
 
 
 class ImportProgress(NamedTuple):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import apsw
 
-VERSION = 2
+from centtrack.delivery.batches import checksum_of, today
+
+VERSION = 3
 APPLICATION_ID = 0x63656E74  # "cent"
 
 _VERSION_1 = """
@@ -43,11 +47,30 @@ create table cookie (
     last_day integer not null, primary key (name, domain, path)
 ) without rowid;
 """
-_STEPS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+alter table batch add column checksum integer not null default 0;
+alter table batch add column sink text;
+alter table batch add column day integer not null default 0;
+alter table held add column checksum integer not null default 0;
+alter table dead add column checksum integer not null default 0;
+alter table dead add column day integer not null default 0;
+alter table sink add column retries integer not null default 0;
+alter table sink add column unseen_s real not null default 0;
+create table lost (
+    sink text not null, reason text not null, count integer not null, primary key (sink, reason)
+) without rowid;
+create table aside (name text primary key, day integer not null, events integer) without rowid;
+"""
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
-def create(database: apsw.Connection) -> None:
-    """Make the tables of an empty database, with an id of its own."""
+def create(database: apsw.Connection, fill: Callable[[apsw.Connection], None] = lambda _: None) -> None:
+    """Make the tables of an empty database, with an id of its own.
+
+    Args:
+        database: the empty one.
+        fill: called in the same transaction.
+    """
     database.pragma("auto_vacuum", 2)  # incremental
     database.pragma("journal_mode", "wal")
     with database:
@@ -56,6 +79,15 @@ def create(database: apsw.Connection) -> None:
         database.execute("insert into meta values ('id', ?)", (uuid.uuid4().hex,))
         database.pragma("user_version", VERSION)
         database.pragma("application_id", APPLICATION_ID)
+        fill(database)
+
+
+def read_id(database: apsw.Connection) -> str:
+    """The journal's id; empty if it can't be read."""
+    try:
+        return str(database.execute("select value from meta where key = 'id'").get or "")
+    except apsw.SQLError:
+        return ""
 
 
 def upgrade(database: apsw.Connection, version: int) -> None:
@@ -63,4 +95,18 @@ def upgrade(database: apsw.Connection, version: int) -> None:
     with database:
         for step in _STEPS[version:]:
             database.execute(step)
+        if version < 3:
+            _complete_rows(database)
         database.pragma("user_version", VERSION)
+
+
+def _complete_rows(database: apsw.Connection) -> None:
+    """Give rows of version 2 what came with version 3; they count as written today."""
+    database.create_scalar_function("checksum_of", _checksum_of, 2, deterministic=True)
+    database.execute("update batch set checksum = checksum_of(events, count), day = ?", (today(),))
+    database.execute("update held set checksum = checksum_of(event, 1)")
+    database.execute("update dead set checksum = checksum_of(event, 1), day = ?", (today(),))
+
+
+def _checksum_of(*values: Any) -> int:
+    return checksum_of(*values)

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from centtrack.capture.again import reduce_again
 from centtrack.delivery.records import StoredBatch
-from centtrack.delivery.withholding import Withhold
+from centtrack.delivery.withholding import make_withholding
 from centtrack.event import Event
+from centtrack.logs import describe
+from centtrack.policy.policy import PrivacyPolicy
 from centtrack.sinks.base import Batch
 
 DeadLetter = tuple[str, bytes]
@@ -19,7 +22,7 @@ _decoder = msgspec.json.Decoder(Event)
 
 
 class Selection(NamedTuple):
-    """What becomes of the events of a batch. The same rows give the same each time.
+    """What becomes of the events of a batch. The same rows give the same each time, under one policy.
 
     Attributes:
         batch: what the sink gets.
@@ -32,27 +35,69 @@ class Selection(NamedTuple):
     withheld: Counter[str]
 
 
-def select_lines(stored: StoredBatch, stream: str) -> Selection:
-    """The rows as they are, undecoded."""
-    batch = Batch(lines=stored.lines, stream=stream, sequence=stored.last, repeated=stored.repeated)
-    return Selection(batch, [], Counter())
+class Selector:
+    """Chooses for one sink.
+
+    Args:
+        policy: the one in force; None: the sink gets all events as they were recorded.
+        name: of the sink.
+    """
+
+    def __init__(self, policy: PrivacyPolicy | None, name: str) -> None:
+        self._policy = policy
+        self._withhold = make_withholding(policy, name) if policy else None
+
+    def needs_events(self, stored: StoredBatch) -> bool:
+        """Whether the rows have to be decoded; else the sink gets their lines as they are, which costs least."""
+        return self._withhold is not None or _has_coarse_times(stored) or not self._is_up_to_date(stored)
+
+    def _is_up_to_date(self, stored: StoredBatch) -> bool:
+        """Whether all events were recorded under the policy in force.
+
+        As in the order of columns: neither `{` nor `null` can follow the name `props` among a custom event's own
+        properties, so none of these can pass for the event's hash.
+        """
+        if self._policy is None:
+            return True
+        mark = b'"policy_hash":"%s","props":' % self._policy.hash.encode()
+        return stored.lines.count(mark + b"null") + stored.lines.count(mark + b"{") == stored.total
+
+    def select_lines(self, stored: StoredBatch, stream: str) -> Selection:
+        """The rows as they are, undecoded."""
+        batch = Batch(lines=stored.lines, stream=stream, sequence=stored.last, repeated=stored.repeated)
+        return Selection(batch, [], Counter())
+
+    def select_events(self, stored: StoredBatch, stream: str) -> Selection:
+        """Events under the policy in force, in random order where theirs could tell something."""
+        events, dead = _decode(stored)
+        chosen: list[Event] = []
+        withheld: Counter[str] = Counter()
+        for event in events:
+            try:
+                reduced = self._reduce(event)
+            except Exception as error:  # noqa: BLE001 - it must not hold up the others, nor go out as it is
+                dead.append((f"can't be reduced again: {describe(error)}", msgspec.json.encode(event)))
+            else:
+                if isinstance(reduced, Event):
+                    chosen.append(reduced)
+                else:
+                    withheld[reduced] += 1
+        if any(event.time_precision != "second" for event in chosen):
+            chosen.sort(key=lambda event: event.event_id)
+        batch = Batch(chosen, stream=stream, sequence=stored.last, repeated=stored.repeated)
+        return Selection(batch, dead, withheld)
+
+    def _reduce(self, event: Event) -> Event | str:
+        """What a sink gets of an event, or why it gets nothing."""
+        # First: what is withheld goes by the policy that the event was recorded under.
+        if self._withhold is not None and (reason := self._withhold(event)):
+            return reason
+        if self._policy is None or event.policy_hash == self._policy.hash:
+            return event
+        return reduce_again(event, self._policy) or "policy"
 
 
-def select_events(stored: StoredBatch, stream: str, withhold: Withhold | None) -> Selection:
-    """Events, in random order where theirs could tell something, without those that are to be withheld."""
-    events, dead = _decode(stored)
-    withheld: Counter[str] = Counter()
-    if withhold is not None:
-        reasons = [withhold(event) for event in events]
-        withheld.update(reason for reason in reasons if reason)
-        events = [event for event, reason in zip(events, reasons, strict=True) if reason is None]
-    if has_coarse_times(stored):
-        events.sort(key=lambda event: event.event_id)
-    batch = Batch(events, stream=stream, sequence=stored.last, repeated=stored.repeated)
-    return Selection(batch, dead, withheld)
-
-
-def has_coarse_times(stored: StoredBatch) -> bool:
+def _has_coarse_times(stored: StoredBatch) -> bool:
     """Whether an order could tell more than the times do. Quotes within JSON's texts are escaped, so this is it."""
     return stored.lines.count(b'"time_precision":"second"') < stored.total
 
@@ -67,7 +112,7 @@ def _decode(stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
 def _decode_singly(stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
     events: list[Event] = []
     dead: list[DeadLetter] = []
-    for line in stored.lines.splitlines():
+    for line in stored.lines.removesuffix(b"\n").split(b"\n"):
         try:
             events.append(_decoder.decode(line))
         except msgspec.DecodeError as error:

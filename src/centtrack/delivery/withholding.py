@@ -69,6 +69,12 @@ def make_withholding(policy: PrivacyPolicy, name: str) -> Withhold | None:
     return withhold
 
 
+def retention_of(policy: PrivacyPolicy, name: str) -> int | None:
+    """Days that events may be kept for a sink; None if the policy doesn't say. Of several entries the shortest."""
+    entries = [entry for entry in policy.document.sinks if _is_named(entry.name, name)]
+    return min((entry.retention for entry in entries if entry.retention), default=None)
+
+
 def find_unmatched(document: Document, names: Collection[str], party: Literal["first", "third"]) -> list[str]:
     """Names in the policy's `[[sinks]]` that no sink bears: what they say holds for nothing.
 

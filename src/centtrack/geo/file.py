@@ -18,6 +18,7 @@ import maxminddb
 
 from centtrack.addresses import Address
 from centtrack.errors import GeoFileError
+from centtrack.logs import describe, report
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class GeoFile:
         self.reader: maxminddb.Reader | None = None
         self.ip_version = 0
         self.problem: str | None = None
+        self._has_complained = False
         self._tried: _Stamp | None = None
         self._seen: _Stamp | None = None
 
@@ -88,17 +90,22 @@ class GeoFile:
             return False
         # The old reader isn't closed: another thread may be in it. It goes with whoever holds it last.
         was_open, self.reader, self.ip_version = self.reader is not None, reader, reader.metadata().ip_version
-        if self.problem:
+        if self._has_complained:
             logger.warning("geo database %s can be used again", self.path)
         elif was_open:
-            logger.info("geo database %s was replaced, the new one is in use", self.path)
-        self.problem = None
+            text = "geo database %s was replaced, the new one is in use"
+            report(logger, logging.INFO, "geo_replaced", text, self.path, path=str(self.path))
+        self.problem, self._has_complained = None, False
         return True
 
     def _complain(self, problem: str) -> None:
         if problem != self.problem:
             still = "what was read before stays in use" if self.reader else "its places stay empty"
-            logger.error("geo database %s can't be used, %s: %s", self.path, still, problem)
+            text, path = "geo database %s can't be used, %s: %s", str(self.path)
+            is_said = report(
+                logger, logging.ERROR, "geo_unusable", text, path, still, problem, path=path, reason=problem
+            )
+            self._has_complained |= is_said
         self.problem = problem
 
 
@@ -123,7 +130,8 @@ def open_copy(path: Path) -> maxminddb.Reader:
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            logger.warning("no room for a copy of %s: replace it by renaming only, never in place: %s", path, error)
+            text = "no room for a copy of %s: replace it by renaming only, never in place: %s"
+            report(logger, logging.WARNING, "geo_no_room", text, path, describe(error), path=str(path))
     return maxminddb.open_database(path, maxminddb.MODE_AUTO)
 
 

@@ -71,17 +71,27 @@ class Batch(Sequence[Event]):
 class Sink(Protocol):
     """Where events go. Only `write` is needed.
 
-    Optional: `name` (its cursor in the journal goes by it), `open()`, `close()`; `stores = False`
-    if it keeps nothing beyond this process, so that buckets of time needn't be held back for it; `linger_s`, how long
-    to gather events for a batch.
+    Optional: `name` (its cursor in the journal goes by it); `open()` and `close()`; `stores = False` if it keeps
+    nothing beyond this process, so that buckets of time needn't be held back for it; `linger_s`, how long to gather
+    events for a batch; `timeout_s`, how long a call may take, 30 seconds if it doesn't say.
+
+    All calls come from a thread of the delivery's own, one after another. After a failure the sink is closed, opened,
+    and gets the same batch again. A call without an answer within `timeout_s` is given up: its thread goes on alone,
+    `close()` is called beside it, which should make it end, then `open()` and `write()` with the same batch, repeated.
+    Where a second attempt beside one that hangs could double events, say `timeout_s = None`: then it is said to hang,
+    and waited for.
     """
 
     def write(self, events: Sequence[Event], /) -> None:
-        """Deliver a batch. Called from a thread of its own, one batch at a time; returning means delivered.
+        """Deliver a batch; returning means delivered.
+
+        Texts of these errors are logged and shown: they hold no values of events. Of any other error only the type is
+        shown and where it was raised; the batch is tried again, as with RetryLater.
 
         Raises:
             RetryLater: it may work again later.
             Rejected: an event of it will never be accepted.
+            ConfigurationError: it works once somebody has mended something, as a password; the text says what.
         """
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centtrack.errors import ConfigurationError, MissingExtraError, Rejected
+from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
 from centtrack.event import Event
 from centtrack.locks import FileLock
 from centtrack.sinks.base import Batch
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 try:
     import deltalake
+    from deltalake.exceptions import DeltaError, DeltaProtocolError, SchemaMismatchError
 except ImportError:
     deltalake = None  # type: ignore[assignment]
 
+_SECRETS = re.compile(r"(?<=//)[^/@\s]*@|\?\S*")  # where URLs hold passwords and signatures
+_SHOWN = 200  # characters of what an object store said
 _URL = re.compile(r"^[a-z0-9+]+://")
 _COMPACT_EVERY = 100  # commits: with one file a commit, each takes longer than the one before
 _RETENTION_H = 168  # readers may still be on files of a week ago
@@ -36,6 +39,7 @@ class DeltaSink:
     """
 
     linger_s = 1.0
+    timeout_s = None  # two commits of one batch at once could both find it new; clients of object stores time out
 
     def __init__(self, url: str) -> None:
         if deltalake is None:
@@ -47,7 +51,16 @@ class DeltaSink:
         self._commits = 0
 
     def open(self) -> None:
-        """Open the table; create it if there is none."""
+        """Open the table; create it if there is none.
+
+        Raises:
+            ConfigurationError: if what is there can't be written by this version.
+            RetryLater: if it can't be reached.
+        """
+        with _told_safely(self.name):
+            self._open()
+
+    def _open(self) -> None:
         from centtrack.sinks.arrow import event_schema
 
         if self._is_local:
@@ -66,11 +79,17 @@ class DeltaSink:
 
         Raises:
             Rejected: if a value is beyond what its column can hold.
+            ConfigurationError: if the table isn't one of events.
+            RetryLater: if it can't be written.
         """
+        with _told_safely(self.name):
+            self._write(events)
+
+    def _write(self, events: Sequence[Event]) -> None:
         if self._table is None:
-            self.open()
+            self._open()
         table = self._table
-        assert table is not None  # noqa: S101 - for the type checker: open() made it
+        assert table is not None  # noqa: S101 - for the type checker: _open() made it
         table.update_incremental()
         transactions = []
         if isinstance(events, Batch) and events.stream:
@@ -110,12 +129,29 @@ class DeltaSink:
         self._table = None
 
 
+@contextmanager
+def _told_safely(name: str) -> Iterator[None]:
+    """Errors in words that hold no values of events; those of the storage tell what it said."""
+    try:
+        yield
+    except (SchemaMismatchError, DeltaProtocolError) as error:
+        raise ConfigurationError(
+            f"{name} is a table that events can't be written to ({type(error).__name__}): it has other columns, or "
+            "needs a newer deltalake. Name another folder"
+        ) from error
+    except DeltaError as error:
+        raise RetryLater(f"can't write {name}: {type(error).__name__}") from error
+    except OSError as error:
+        said = error.strerror or _SECRETS.sub("", str(error).partition("\n")[0])[:_SHOWN]
+        raise RetryLater(f"can't write {name}: {said}") from error
+
+
 def _as_table(events: Sequence[Event]) -> pa.Table:
     from centtrack.sinks.arrow import event_table
 
     try:
         return event_table(events)
-    except (OverflowError, ValueError) as error:  # Arrow's errors about values are ValueErrors
+    except (OverflowError, TypeError, ValueError) as error:  # Arrow's errors about values are ValueErrors or TypeErrors
         raise Rejected(f"a value does not fit its column: {type(error).__name__}") from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from centtrack.errors import ConfigurationError, RetryLater
+from centtrack.errors import ConfigurationError, Rejected, RetryLater
 from centtrack.event import Event
 from centtrack.sinks.base import Batch
 
@@ -26,6 +26,8 @@ class JsonLinesSink:
     a line of a killed process is cut off. Into pipes and standard output, events may come twice.
     """
 
+    timeout_s = None  # a second attempt beside one that hangs on a slow disk would write the same lines
+
     def __init__(self, url: str) -> None:
         target = url.removeprefix("jsonl:")
         if not target:
@@ -39,16 +41,25 @@ class JsonLinesSink:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, events: Sequence[Event]) -> None:
-        """Append the events, and wait until they are on the disk."""
+        """Append the events, and wait until they are on the disk.
+
+        Raises:
+            Rejected: if an event is no JSON, as with half a surrogate pair in a text.
+            RetryLater: if the file can't be written.
+        """
         batch = events if isinstance(events, Batch) else Batch(events)
-        if self.path is None:
-            sys.stdout.buffer.write(batch.lines)
-            sys.stdout.buffer.flush()
-            return
         try:
-            _append(self.path, batch)
+            lines = batch.lines
+        except (OverflowError, TypeError, ValueError) as error:
+            raise Rejected(f"a value can't be written as JSON: {type(error).__name__}") from error
+        try:
+            if self.path is None:
+                sys.stdout.buffer.write(lines)
+                sys.stdout.buffer.flush()
+            else:
+                _append(self.path, batch)
         except OSError as error:
-            raise RetryLater(f"can't write {self.path}: {error.strerror}") from error
+            raise RetryLater(f"can't write {self.path or 'standard output'}: {error.strerror}") from error
 
 
 def _append(path: Path, batch: Batch) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from centtrack.errors import ConfigurationError, MissingExtraError
+from centtrack.logs import report
 from centtrack.visitor.daily_key import DAY_S
 from centtrack.visitor.salt_file import SaltFile
 
@@ -55,7 +56,7 @@ class Salts:
     def __init__(self, store: SaltStore) -> None:
         self._store = store
         self._known: dict[int, bytes] = {}
-        self._is_down = False
+        self._has_complained = False
         self._was_asked = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="centtrack-salts", daemon=True)
@@ -85,13 +86,13 @@ class Salts:
             for day in sorted({today, _today(_EARLY_S)}):
                 self._agree(day, today)
         except Exception as error:  # noqa: BLE001 - a server's client raises what it likes; visits go on without ids
-            if not self._is_down:
-                logger.error("%s can't be asked for the salt of the day: %s", self._store, _described(error))
-            self._is_down = True
+            text = "%s can't be asked for the salt of the day: %s"
+            is_said = report(logger, logging.ERROR, "salts_unavailable", text, self._store, _described(error))
+            self._has_complained |= is_said
         else:
-            if self._is_down:
+            if self._has_complained:
                 logger.warning("%s can be asked for the salt of the day again", self._store)
-            self._is_down = False
+            self._has_complained = False
 
     def _agree(self, day: int, today: int) -> None:
         """Asked again and again: a store that lost the salt gets it back, one that has another is believed."""

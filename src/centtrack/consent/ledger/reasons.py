@@ -11,6 +11,7 @@ import re
 import sqlite3
 
 from centtrack.errors import CenttrackError
+from centtrack.logs import report
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,8 @@ def describe_failure(error: Exception) -> str:
     if isinstance(original, sqlite3.Error):
         return str(original)
     code = getattr(original, "sqlstate", None)
-    logger.debug("the consent ledger's database failed: %s %s", type(original).__name__, code or "")
+    text = "the consent ledger's database failed: %s %s"
+    report(logger, logging.DEBUG, "ledger_database_failed", text, type(original).__name__, code or "")
     return _of_code(code) if code else _of_words(str(original))
 
 

@@ -21,6 +21,7 @@ from centtrack.consent.notice.rendering import open_templates
 from centtrack.consent.visit import Visit
 from centtrack.consent.web.rate_limit import WriteLimit
 from centtrack.errors import CenttrackError
+from centtrack.logs import report
 from centtrack.policy.policy import PrivacyPolicy
 
 logger = logging.getLogger(__name__)
@@ -58,14 +59,13 @@ class Desk:
         open_templates(templates)
         self._ledgers: dict[tuple[bytes, ...], Ledger] = {}
         self._lock = threading.Lock()
-        self._said: set[str] = set()
 
     def notice(self, policy: PrivacyPolicy) -> Notice:
         """What visitors read under a policy."""
         return notice_for(policy, templates=self._templates)
 
     async def call(self, visit: Visit, work: Callable[[Ledger], T]) -> T | None:
-        """Do something with the ledger, in a thread, within about 3 s. A failure is logged once of each type, counted.
+        """Do something with the ledger, in a thread, within about 3 s. A failure is logged, and counted.
 
         Args:
             visit: the request that it is for.
@@ -83,13 +83,8 @@ class Desk:
                 )
         except Exception as error:  # noqa: BLE001 - whatever it is, refusing and withdrawing must work
             visit.note("ledger_failed")
-            cause = f", by {type(error.__cause__).__name__}" if error.__cause__ else ""
-            reason = f": {error}" if isinstance(error, CenttrackError) else ""
-            self.say_once(
-                f"the consent ledger failed ({type(error).__name__}{cause}{reason}): refusing and withdrawing work, "
-                "granting is answered with 503",
-                topic=type(error).__name__ + cause,
-            )
+            text = "the consent ledger failed (%s): refusing and withdrawing work, granting is answered with 503"
+            report(logger, logging.ERROR, "ledger_failed", text, _reason_of(error))
             return None
 
     def _with_ledger(self, secrets: Sequence[bytes], work: Callable[[Ledger], T]) -> T:
@@ -100,11 +95,11 @@ class Desk:
                 ledger = self._ledgers[key] = open_ledger(self._where, secrets=secrets)
         return work(ledger)
 
-    def say_once(self, problem: str, level: int = logging.ERROR, *, topic: str = "") -> None:
-        """Log a problem, the first time that there is one of its topic; without one, of its text."""
-        if (topic or problem) not in self._said:
-            self._said.add(topic or problem)
-            logger.log(level, "%s", problem)
+
+def _reason_of(error: Exception) -> str:
+    cause = f", by {type(error.__cause__).__name__}" if error.__cause__ else ""
+    reason = f": {error}" if isinstance(error, CenttrackError) else ""
+    return f"{type(error).__name__}{cause}{reason}"
 
 
 def _own_threads() -> anyio.CapacityLimiter:

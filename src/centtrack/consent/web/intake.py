@@ -24,6 +24,9 @@ from centtrack.consent.web.decisions import Method, Question, decide, make_recor
 from centtrack.consent.web.desk import Desk, gate_for
 from centtrack.consent.web.posts import JSON, Posted, media_type, read_body, read_posted, refuse_other_sites
 from centtrack.consent.web.views import preference_page
+from centtrack.logs import report
+
+logger = logging.getLogger(__name__)
 
 _REASONS = {
     "no_secret": "this site can't remember choices, so nothing is granted",
@@ -119,7 +122,7 @@ async def _settle(handed: _Handed, desk: Desk, status: str) -> Response:
     if is_kept:
         return _taken(handed, decision.choice, status)
     if wait_s:
-        desk.say_once(_LIMITED, logging.WARNING)
+        report(logger, logging.WARNING, "ledger_limited", _LIMITED)
     if decision.is_wider:
         return _not_kept(handed, "not_saved", wait_s)
     if wait_s:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from centtrack.consent.web.call import Call
 from centtrack.consent.web.desk import Desk, notice_for
 from centtrack.consent.web.posts import RefusedPostError
 from centtrack.errors import ConfigurationError
+from centtrack.logs import report
 
 logger = logging.getLogger(__name__)
 
@@ -117,18 +118,13 @@ def consent_banner(request: Any, *, prefix: str = "/consent", templates: str | P
         visit = visit_of(scope)
         notice = notice_for(visit.policy, templates=Path(templates) if templates is not None else None)
     except ConfigurationError as error:  # the page is shown, if without a banner
-        _log_once(f"pages are shown without consent banner: {error}")
+        report(logger, logging.ERROR, "no_consent_banner", "pages are shown without consent banner: %s", str(error))
         return Markup()
     root = scope.get("app_root_path", scope.get("root_path", ""))  # below a mount of Starlette, the former
     call = Call(Request(dict(scope)), visit, notice, quote(root) + prefix)
     if not call.asks(visit.consent):
         return Markup()
     return Markup(notice.banner(call.language(), base=call.base, back=_address_of(scope, root)))  # noqa: S704
-
-
-@lru_cache(maxsize=16)
-def _log_once(problem: str) -> None:
-    logger.error("%s", problem)
 
 
 def _address_of(scope: Mapping[str, Any], root: str) -> str:
@@ -165,7 +161,7 @@ class _Endpoint:
             visit.keep_out()
             notice = self._desk.notice(visit.policy)
         except ConfigurationError as error:
-            self._desk.say_once(f"the consent routes don't work: {error}")
+            report(logger, logging.ERROR, "no_consent_routes", "the consent routes don't work: %s", str(error))
             return answers.problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "consent can't be asked for here")
         handler = self._handlers.get(request.method)
         if handler is None:

@@ -1,0 +1,145 @@
+"""`centtrack deliver`: the delivery of an app's journal, as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from centtrack.cli.output import PolicyOption, read_policy
+from centtrack.cli.signals import StopSignals
+from centtrack.delivery.deliverer import Deliverer
+from centtrack.delivery.paths import default_journal
+from centtrack.delivery.pipeline import DELIVER_WITHIN_S
+from centtrack.delivery.withholding import check_third_parties
+from centtrack.errors import MissingExtraError
+from centtrack.logs import JsonFormatter
+from centtrack.monitoring.health import Health, problems_of
+from centtrack.monitoring.server import MonitoringServer, read_address
+from centtrack.policy.policy import PrivacyPolicy
+from centtrack.sinks.base import Sink, name_of
+from centtrack.sinks.open import SINK_VARIABLE, open_sinks
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.5  # whether the journal is there
+
+
+class LogFormat(StrEnum):
+    """How lines of the log are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def deliver(
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A sink's URL, as in delta:./telemetry; repeat for several. Default: ${SINK_VARIABLE}."),
+    ] = None,
+    policy: PolicyOption = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="The journal's file. Default: that of the app with this folder, policy and sinks."),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(help="Serve /healthz and /metrics here, as in 127.0.0.1:9464. A port alone: on the loopback."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="One line of text, or one JSON object, for each.")
+    ] = LogFormat.TEXT,
+) -> None:
+    """Deliver an app's journal to its sinks, until SIGTERM or Ctrl-C. Several may run: one delivers to each sink."""
+    _set_up_logs(log_format)
+    rules = read_policy(policy)
+    sinks = open_sinks(sink or None)
+    names = [name_of(one) for one in sinks]
+    check_third_parties(rules, names)
+    path = (journal or default_journal(rules.source, names)).absolute()
+    delivery = Delivery(path, sinks, rules)
+    with StopSignals() as signals, _listening(listen, delivery):
+        delivery.run(signals)
+
+
+class Delivery:
+    """Delivers one journal to its sinks.
+
+    Args:
+        path: the journal. It is waited for, and never made: the app makes it.
+        sinks: where to.
+        policy: the one in force.
+    """
+
+    def __init__(self, path: Path, sinks: Sequence[Sink], policy: PrivacyPolicy) -> None:
+        self.path = path
+        self.names = [name_of(sink) for sink in sinks]
+        self._deliverers = [Deliverer(path, sink, policy) for sink in sinks]
+        self._is_started = False
+
+    def run(self, signals: StopSignals) -> None:
+        """Deliver until a signal, and then what is there, until the deadline."""
+        if not self.path.exists():
+            logger.warning("no journal at %s yet: waiting. `centtrack status` names those that are there", self.path)
+        while not self.path.exists():
+            if signals.wait(_LOOK_EVERY_S):
+                return
+        logger.info("delivering %s to %s", self.path, ", ".join(self.names))
+        for deliverer in self._deliverers:
+            deliverer.start()
+        self._is_started = True
+        signals.wait()
+        self._drain()
+
+    def _drain(self) -> None:
+        for deliverer in self._deliverers:
+            deliverer.drain(DELIVER_WITHIN_S)
+        for deliverer in self._deliverers:
+            if not deliverer.join():
+                logger.warning("delivery to %s was cut short; the rest is in the journal", deliverer.name)
+        logger.info("ended")
+
+    def health(self) -> Health:
+        """How it is doing."""
+        if not self._is_started:
+            return Health("degraded", (f"there is no journal at {self.path} yet",))
+        states = [deliverer.state() for deliverer in self._deliverers]
+        problems = tuple(problems_of(states))
+        has_ended = any(state.condition == "ended" for state in states)
+        return Health("failing" if has_ended else "degraded" if problems else "ok", problems)
+
+
+@contextlib.contextmanager
+def _listening(listen: str | None, delivery: Delivery) -> Iterator[None]:
+    """Serve health and metrics meanwhile, if that is asked for."""
+    if listen is None:
+        yield
+        return
+    try:
+        from centtrack.monitoring.prometheus import read, write_metrics
+    except ImportError as error:
+        raise MissingExtraError(f"--listen (no package {error.name!r})", "monitoring") from None
+    read_counts = partial(read, delivery.path, delivery.names)
+    server = MonitoringServer(
+        read_address(listen), delivery.health, lambda accept: write_metrics(read_counts(), accept)
+    )
+    logger.info("health and metrics are at http://%s/healthz and /metrics", server.address)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def _set_up_logs(form: LogFormat) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(JsonFormatter() if form is LogFormat.JSON else text)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("centtrack").setLevel(logging.INFO)
