@@ -108,7 +108,7 @@ def measure_steady(folder: Path, policy: str, rate: int, seconds: float, rounds:
     """Variants take turns in rounds, who begins rotates; a first round only warms, and fills the journal."""
     sites = {name: LoadedSite(folder / name, policy) for name in (BARE, WITH, FULL)}
     steady = Steady({name: [] for name in sites}, {name: [] for name in sites}, 0, [])
-    slow = {"SINK_PER_SECOND": rate / 10, "MAX_BYTES": FULL_BYTES}
+    slow = {"SLOW_SINK": 1, "MAX_BYTES": FULL_BYTES}
     with serving(sites[BARE], BARE=1) as bare, serving(sites[WITH]) as ours, serving(sites[FULL], **slow) as full:
         servers = {BARE: bare, WITH: ours, FULL: full}
         fill(full, sites[FULL], rate)

@@ -186,7 +186,7 @@ PANELS = (
 def draw(samples: Sequence[Sample], path: Path, title: str) -> None:
     """One panel above the other, over the same seconds."""
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "soak", "font.family": "sans-serif", "font.size": 9})
-    figure = Figure(figsize=(7, 6), layout="constrained")
+    figure = Figure(figsize=(7, 7), layout="constrained")
     panels = figure.subplots(len(PANELS), 1, sharex=True)
     seconds = [sample.seconds for sample in samples]
     for axes, (label, names) in zip(panels, PANELS, strict=True):

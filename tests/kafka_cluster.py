@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +17,6 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from servers import free_port
 from waiting import eventually
 
 BROKERS = (1, 2, 3)
@@ -73,7 +74,7 @@ class KafkaCluster:
     def __init__(self, java: list[str], folder: Path) -> None:
         self._java, self._folder = java, folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        ports = {number: (free_port(), free_port()) for number in BROKERS}
+        ports = {number: (_lasting_port(), _lasting_port()) for number in BROKERS}
         voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in ports.items())
         for number, (port, controller) in ports.items():
             (folder / str(number)).mkdir()
@@ -158,3 +159,11 @@ class KafkaCluster:
 
     def __exit__(self, *_: object) -> None:
         self.kill(*self._processes)
+
+
+def _lasting_port() -> int:
+    """A free port that no outgoing connection is given: a broker that was gone finds its own free again."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # systems give those from 32,768 on
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

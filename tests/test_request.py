@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from contextlib import closing
 
+import apsw
 import pytest
 
 from asgi import Recording, Wire, body, sending, start
@@ -137,7 +137,7 @@ def test_what_an_app_raises_comes_after_the_commit(warm, mode):
 @pytest.mark.parametrize("mode", WAITING)
 def test_a_commit_that_takes_too_long_is_counted_and_the_response_goes_on(warm, mode):
     recorded = warm(sending(*PAGE), mode=mode)
-    with closing(sqlite3.connect(recorded.journal, isolation_level=None)) as other:
+    with closing(apsw.Connection(str(recorded.journal))) as other:
         other.execute("begin immediate")
         assert recorded.serve() == list(PAGE)
         assert recorded.app.pipeline.state().unconfirmed == 1
@@ -166,7 +166,7 @@ def test_who_is_cancelled_while_waiting_is_cancelled(warm, mode):
 
     begins = None
     recorded = warm(app, mode=mode)
-    with closing(sqlite3.connect(recorded.journal, isolation_level=None)) as other:
+    with closing(apsw.Connection(str(recorded.journal))) as other:
         other.execute("begin immediate")
         assert asyncio.run(main()) == (True, [PAGE[0]])
         other.execute("rollback")
@@ -175,8 +175,11 @@ def test_who_is_cancelled_while_waiting_is_cancelled(warm, mode):
 
 @pytest.mark.parametrize("mode", WAITING)
 def test_without_a_journal_the_response_goes_on(recording, tmp_path, mode):
+    """And is recorded once there is one."""
     (tmp_path / "file").write_text("no folder")
     recorded = recording(sending(*PAGE), mode=mode, journal=tmp_path / "file" / "journal.db")
     for _ in range(3):
         assert recorded.serve() == list(PAGE)
     assert recorded.app.pipeline.state().unconfirmed == 3
+    (tmp_path / "file").unlink()
+    assert len(recorded.events()) == 3

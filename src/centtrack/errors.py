@@ -11,7 +11,11 @@ class CenttrackError(Exception):
 
 
 class ConfigurationError(CenttrackError):
-    """The configuration is wrong: raised at start, never while a request is served."""
+    """The configuration is wrong: raised at start, never while a request is served.
+
+    A sink raises it from `open()` or `write()` for what somebody must mend: delivery to it pauses, and no event of the
+    batch is given up.
+    """
 
 
 class MissingExtraError(ConfigurationError):

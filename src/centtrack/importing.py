@@ -159,6 +159,8 @@ class LogImport:
         """
         done = self._earlier()
         self.summary = ImportSummary(done.lines, done.events, done.rejected, already=done.lines)
+        policy = self._capture.policy
+        self._journal.note_policy(policy.hash, policy.consent_hash)
         self._journal.begin_worker(self._worker, os.getpid())
         chunk: list[bytes] = []
         for number, line in enumerate(self.log.lines()):

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,7 @@ if sys.platform != "win32":
 
 _all_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
 _opening = threading.RLock()  # held while a descriptor is made or closed, so that no fork comes in between
+_importing = threading.RLock()  # held for longer, so it is another one
 
 
 class FileLock:
@@ -28,10 +31,11 @@ class FileLock:
         is_held: whether this object holds the lock.
     """
 
+    is_held = False
+    _descriptor: int | None = None
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_held = False
-        self._descriptor: int | None = None
         self._file: os.stat_result | None = None
         _all_locks.add(self)
 
@@ -109,12 +113,33 @@ def _unlock(descriptor: int) -> None:
         flock(descriptor, LOCK_UN)
 
 
+@contextlib.contextmanager
+def no_fork() -> Iterator[None]:
+    """Let no fork come in between; it waits.
+
+    For imports in a thread: a child would find the module's lock held by a thread that it doesn't have, and wait for
+    ever when it imports it too.
+    """
+    with _importing:
+        yield
+
+
 def _close_in_child() -> None:
     """Close the copies, without unlocking: that would take the lock from the living parent."""
     for lock in list(_all_locks):
         lock._forget()
+    _resume()
+
+
+def _hold() -> None:
+    _importing.acquire()
+    _opening.acquire()
+
+
+def _resume() -> None:
     _opening.release()
+    _importing.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_close_in_child)
+    os.register_at_fork(before=_hold, after_in_parent=_resume, after_in_child=_close_in_child)

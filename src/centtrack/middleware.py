@@ -136,11 +136,11 @@ class TelemetryMiddleware:
     async def _serve_blindly(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that could not be begun. It isn't recorded, and only necessary cookies pass."""
         try:
-            report(logger, logging.ERROR, "request_failed", "a request could not be recorded: %s", describe(error))
             if self._editor is not None and self.pipeline is not None:
                 send = BlindSend(self._editor.gate, send)
                 scope = hide_blindly(self._editor.gate, scope)
                 self.pipeline.refuse("capture_failed")
+            report(logger, logging.ERROR, "request_failed", "a request could not be recorded: %s", describe(error))
         except Exception as error:  # noqa: BLE001 - the same
             report(logger, logging.ERROR, "request_failed", "a request could not be counted: %s", describe(error))
         await self.app(scope, receive, send)

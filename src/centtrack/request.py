@@ -110,12 +110,13 @@ class RecordedRequest(AskedRequest):
 
     def _edited_blindly(self, message: Message, error: Exception) -> Message:
         """The message if it could not be edited: of the app's cookies, only the necessary ones."""
-        try:
+        with contextlib.suppress(Exception):  # headers that aren't any: the server says what is wrong with them
+            if self._editor is not None:
+                message = edit_blindly(self._editor.gate, message)
+        with contextlib.suppress(Exception):
             _complain(error)
             self.note("gate_failed")
-            return message if self._editor is None else edit_blindly(self._editor.gate, message)
-        except Exception:  # noqa: BLE001 - headers that aren't any: the server says what is wrong with them
-            return message
+        return message
 
     def note_cookies(self, gated: Gated) -> None:
         """Note which of the app's cookies the gate let pass."""

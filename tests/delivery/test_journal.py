@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import apsw
 import pytest
 
 from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.records import Encoded
+from centtrack.errors import JournalError
 from journals import ACCEPTED, EXCLUDED, OFFERED, accept, hold
 
 
@@ -179,6 +182,31 @@ def test_dead_letters_are_kept_and_counted(opened, path):
     assert (sink.accepted, sink.delivered, sink.dead_lettered, sink.pending, sink.closes) == (2, 1, 1, 0, True)
 
 
+def test_retries_are_counted(opened, path):
+    journal = opened()
+    journal.register("s")
+    for error in ("OSError: down", "OSError: down", None):
+        journal.note_error("s", error)
+    assert [(sink.retries, sink.error) for sink in read_counts(path).sinks] == [(2, None)]
+
+
+def test_a_sink_that_has_no_place_is_told_so(opened):
+    with pytest.raises(JournalError, match="registered again"):
+        opened().next_batch("s", 1)
+
+
+def test_moving_twice_counts_once(opened, path):
+    """Two deliverers that both believe that the sink is theirs."""
+    journal, other = opened(), opened()
+    journal.register("s")
+    accept(journal, b"a", b"b")
+    last = journal.next_batch("s", 10).last
+    for one in (journal, other):
+        one.advance("s", last, 1, [("rejected", b"b")])
+    [sink] = read_counts(path).sinks
+    assert (sink.delivered, sink.dead_lettered, sink.closes) == (1, 1, True)
+
+
 # Buckets of time
 
 
@@ -286,6 +314,20 @@ def test_old_workers_are_folded_and_their_sums_kept(opened, path):
     assert sum(worker.accepted for worker in workers) == 300
     assert sum(worker.dropped["excluded"] for worker in workers) == 200
     assert read_counts(path).workers[-1].name == "w99" or "w99" in {worker.name for worker in workers}
+
+
+def test_old_workers_that_were_killed_are_folded_too(opened, path):
+    """Of these `offered` stays a lower bound."""
+    journal = opened()
+    with journal.transaction() as database:
+        database.executemany("insert into worker values (?, 1, 'long ago', 0)", [(f"w{n}",) for n in range(100)])
+    for number in range(100):
+        accept(journal, worker=f"w{number}", counts={OFFERED: 2, ACCEPTED: 1})
+    journal.begin_worker("me", os.getpid())
+    workers = {worker.name: worker for worker in read_counts(path).workers}
+    assert len(workers) == 32 + 2
+    assert (workers["earlier, killed"].state, workers["earlier, killed"].offered) == ("killed", 2 * 68)
+    assert workers["me"].state == "running"
 
 
 def test_workers_that_run_are_never_folded(opened, path):

@@ -176,6 +176,42 @@ def test_an_attempt_that_was_given_up_counts_if_it_works_after_all(outlet, gate)
     assert sink.calls.count("write") == 1
 
 
+def test_a_sink_that_is_slower_than_its_time_out_gets_done(outlet):
+    """Although closing it makes each attempt fail that is given up."""
+
+    class Slow(Scripted):
+        def __init__(self):
+            super().__init__(timeout_s=0.05)
+            self.is_closed = threading.Event()
+
+        def open(self):
+            self.is_closed.clear()
+
+        def close(self):
+            self.is_closed.set()
+
+        def write(self, events):
+            if self.is_closed.wait(0.15):
+                raise OSError("closed meanwhile")
+            super().write(events)
+
+    sink = Slow()
+    one = outlet(sink)
+
+    def write(batch):
+        try:
+            one.open()
+            return one.write(batch, len(batch)) == []
+        except (NoAnswerError, OSError):
+            one.close()
+            return False
+
+    first, second = batch_of("a", "b"), batch_of("c", sequence=2)
+    eventually(lambda: write(first))
+    eventually(lambda: write(second))
+    assert paths_of(sink.events) == ["a", "b", "c"]
+
+
 def test_a_rejection_that_comes_late_counts_too(outlet, gate):
     class Slow(Picky):
         timeout_s = 0.01

@@ -13,6 +13,7 @@ from centtrack.delivery.counters import read_counts
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.journal_file import JournalGoneError
 from centtrack.delivery.label import Label, read_label, write_label
+from centtrack.delivery.schema import VERSION
 from centtrack.delivery.set_aside import JournalDamagedError, is_damage, name_aside
 from centtrack.errors import JournalError
 from journals import EXCLUDED, OFFERED, accept, hold
@@ -273,6 +274,16 @@ def test_a_database_that_took_its_place_is_refused_and_kept(path):
     with pytest.raises(JournalError, match="some other program's database"):
         Journal(path).open()
     assert (path.read_bytes(), asides(path)) == (before, [])
+
+
+def test_one_that_a_newer_version_upgraded_meanwhile_is_refused_and_kept(path):
+    """Its tables may have other names then, which looks like damage to those that run still."""
+    journal = fill(path)
+    journal.database.pragma("user_version", VERSION + 1)
+    journal.set_aside(apsw.SQLError("no such table: batch"))
+    assert asides(path) == []
+    with pytest.raises(JournalError, match="update centtrack"):
+        journal.open()
 
 
 def test_reading_its_counters_moves_nothing(path):

@@ -18,6 +18,9 @@ POLICY = """
 time = "second"
 page = "path"
 """
+open_hosts: list[Host] = []
+"""Those that a test that fails leaves behind."""
+
 _ANSWER = [start(200), body(b"hello ", more=True), body(b"world")]
 
 
@@ -35,6 +38,7 @@ class Host:
         settings = {"policy": PrivacyPolicy.parse(policy), "sink": list(sinks), "journal": self.journal, **options}
         self.app = TelemetryMiddleware(sending(*_ANSWER), **settings)
         assert self.app.problem is None, self.app.problem
+        open_hosts.append(self)
         self._runner = asyncio.Runner()  # its descriptors are there before a test takes them away
 
     @property
@@ -47,10 +51,10 @@ class Host:
         first = self.visited.total()
         self._runner.run(self._visit([f"{prefix}{number}" for number in range(first, first + count)]))
 
-    def visit_all(self, count: int, *, at_once: int = 1_000) -> None:
+    def visit_all(self, count: int, prefix: str = "/", *, at_once: int = 1_000) -> None:
         """The same, but never faster than the recorder commits."""
         for done in range(0, count, at_once):
-            self.visit(min(at_once, count - done))
+            self.visit(min(at_once, count - done), prefix)
             assert self.pipeline.flush(60)
 
     async def _visit(self, paths: list[str]) -> None:
@@ -75,6 +79,7 @@ class Host:
 
     def close(self) -> None:
         """End as a server would end it."""
+        open_hosts.remove(self)
         with self._runner:
             self._runner.run(self.app.aclose())
 

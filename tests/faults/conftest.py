@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from faults.apps import open_hosts
 from faults.judge import Judge
 from faults.table import Figure, report
 
@@ -18,6 +19,14 @@ def row() -> Callable[..., None]:
         report(number, injected, figures)
 
     return tell
+
+
+@pytest.fixture(autouse=True)
+def _end_hosts() -> Iterator[None]:
+    """A test that fails leaves no threads behind."""
+    yield
+    for host in list(open_hosts):
+        host.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from faults.apps import accepted, dropped, offered
 from faults.judge import TESTS, IdFile
 from servers import Server, Site
 
-APP = f"""
+APP = f'''
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(TESTS)!r})
@@ -20,28 +20,35 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from centtrack import TelemetryMiddleware
-from faults.apps import accepted, dropped, offered
 from faults.judge import IdFile
+
+served = 0
 
 class SlowFile(IdFile):
     timeout_s = None  # a batch may take longer than any time-out
+    taken = 0
 
     def write(self, batch):
-        time.sleep(len(batch) / float(os.environ["SINK_PER_SECOND"]))
+        """As slow as the load wants it: else what comes of it would depend on how fast the machine is."""
+        while served < 10 * self.taken:
+            time.sleep(0.01)
         super().write(batch)
+        self.taken += len(batch)
 
 async def page(request):
+    global served
+    served += 1
     return HTMLResponse("<!doctype html><title>page</title>" + "<p>x</p>" * 50)
 
 app = Starlette(routes=[Route("/", page), Route("/{{rest:path}}", page)])
 if "BARE" not in os.environ:
     options = {{"max_bytes": int(os.environ["MAX_BYTES"])}} if "MAX_BYTES" in os.environ else {{}}
-    kind = SlowFile if "SINK_PER_SECOND" in os.environ else IdFile
+    kind = SlowFile if "SLOW_SINK" in os.environ else IdFile
     app.add_middleware(
         TelemetryMiddleware, policy="privacy.toml", sink=kind(Path("ids")), journal="state/journal.db",
         trusted_proxies=1, **options,
     )
-"""
+'''
 POLICY = """
 [limits.default]
 time = "second"

@@ -21,19 +21,19 @@ def condition(host):
 
 
 def settled(host, sink):
-    """What is to be reported, after all is delivered and the end. Nothing may be lost, and nothing counted wrong."""
+    """What is to be reported, after all is delivered and the end. Nothing accepted is lost, and nothing uncounted."""
     eventually(lambda: condition(host) == "open", within_s=60)
     assert host.pipeline.flush(60)
     eventually(lambda: sink.verdict.distinct == accepted(host.counts()), within_s=60)
     host.close()
     counts = host.counts()
     assert counts.closes
-    assert dropped(counts) == {}
-    assert offered(counts) == accepted(counts) == host.visited.total() == sink.verdict.delivered
+    assert offered(counts) == host.visited.total() == accepted(counts) + sum(dropped(counts).values())
+    assert accepted(counts) == sink.verdict.delivered
     return {
         "answered": offered(counts),
         "accepted": accepted(counts),
-        "dropped": 0,
+        "dropped": sum(dropped(counts).values()),
         "delivered": sink.verdict.delivered,
         "lost": 0,
         "doubled": sink.verdict.doubled,
@@ -87,7 +87,9 @@ IOERR_READ, IOERR_WRITE, IOERR_SYNC, READONLY = 266, 778, 1034, 8
 )
 def test_calls_of_the_disk_fail(tmp_path, row, injected, call, code, mode):
     printed = run_python(FAILING, tmp_path, TESTS, call, code, mode, timeout_s=100)
-    row(7, injected, **json.loads(printed.splitlines()[-1]))
+    found = json.loads(printed.splitlines()[-1])
+    assert found["dropped"] == 0  # there is room for them in memory
+    row(7, injected, **found)
 
 
 # Takes away all descriptors that aren't in use, before the first visit.
@@ -96,11 +98,14 @@ import json, os, resource, sys
 from pathlib import Path
 folder = Path(sys.argv[1])
 sys.path.insert(0, sys.argv[2])
-from faults.apps import Host
+from centtrack import PrivacyPolicy
+from centtrack.capture.capture import Capture
+from faults.apps import POLICY, Host
 from faults.judge import CountingSink
 from faults.test_disk_fails import MEANWHILE, condition, settled
 from waiting import eventually
 
+Capture(PrivacyPolicy.parse(POLICY)).warm()  # else events can't even be made
 sink = CountingSink()
 host = Host(folder, sink)
 host.visit(0)

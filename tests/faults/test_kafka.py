@@ -14,7 +14,7 @@ from kafka_cluster import BROKERS, kafka_cluster
 from servers import Site, uvicorn
 from waiting import eventually
 
-KILLS = 12 if LONG else 2
+KILLS = 9 if LONG else 2
 WHILE_ONE_IS_GONE = 5_000 if LONG else 500  # events
 THREADS = 2 if LONG else 1  # for each of the hosts; brokers start while all goes on
 

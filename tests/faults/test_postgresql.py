@@ -21,7 +21,7 @@ from servers import Site, uvicorn
 from waiting import eventually
 
 EVENTS = 20_000 if LONG else 2_000
-RESTARTS = 20 if LONG else 3
+RESTARTS = 20 if LONG else 2
 
 
 @pytest.fixture(scope="module")

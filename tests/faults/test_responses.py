@@ -20,6 +20,7 @@ from faults.apps import POLICY
 from faults.judge import TESTS, CountingSink, IdFile
 from faults.table import LONG
 from servers import Site, uvicorn
+from waiting import eventually
 
 CANCELLED = 2_000 if LONG else 200
 LEAVING = 300 if LONG else 30
@@ -86,6 +87,16 @@ def behind(app, tmp_path, **options):
     return TelemetryMiddleware(app, **settings), sink
 
 
+def delivered(folder) -> Counter[str]:
+    """Path → events that a site's sink got."""
+    return IdFile(folder / "ids.txt").paths()
+
+
+def wait_for(folder, events) -> None:
+    """Wait until the sink has so many: a server that ends at once may end before the first is made."""
+    eventually(lambda: delivered(folder).total() >= events)
+
+
 def finish(app) -> None:
     """Deliver all."""
     assert app.pipeline.flush(60)
@@ -138,8 +149,9 @@ def test_clients_that_leave(tmp_path, streaming, mode, row):
                 if number % 2:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # ends with a reset
         answer = read(server.port, "/said")
+        wait_for(tmp_path, LEAVING + 1)
         server.stop()
-    paths = IdFile(tmp_path / "ids.txt").paths()
+    paths = delivered(tmp_path)
     assert answer.status == 200
     assert Counter({f"/{number}": 1 for number in range(LEAVING)} | {"/said": 1}) == paths
     row(20, f"clients of uvicorn that leave, {mode}", requests=LEAVING + 1, events=paths.total(), doubled=0)
@@ -176,9 +188,11 @@ def read(port: int, path: str, look=lambda: None) -> Answer:
 def test_long_streams(tmp_path, streaming, mode, row):
     with uvicorn(streaming) as server:
         process, sizes = psutil.Process(server.process.pid), []
-        read(server.port, "/said")  # so that all that is needed once is there
+        read(server.port, "/said")
+        wait_for(tmp_path, 1)  # so that all is loaded that an event needs
         stream = read(server.port, "/stream", lambda: sizes.append(process.memory_info().rss))
         said = read(server.port, "/said")
+        wait_for(tmp_path, 3)
         server.stop()
     expected = hashlib.sha256()
     for number in range(CHUNKS):
@@ -186,10 +200,10 @@ def test_long_streams(tmp_path, streaming, mode, row):
     events = "".join(f"id: {number}\ndata: {number * number}\n\n" for number in range(SAID)).encode()
     assert (stream.size, stream.digest.digest()) == (CHUNK * CHUNKS // 32 * 32, expected.digest())
     assert (said.size, said.digest.digest()) == (len(events), hashlib.sha256(events).digest())
-    begun = len(sizes) // 5  # buffers, and what the recorder's thread loads
+    begun = len(sizes) // 5  # until the buffers are as large as they get
     grown = max(sizes[begun:]) - max(sizes[:begun])
     assert grown < MAY_GROW
-    assert IdFile(tmp_path / "ids.txt").paths() == Counter({"/said": 2, "/stream": 1})
+    assert delivered(tmp_path) == Counter({"/said": 2, "/stream": 1})
     row(21, f"a stream, {mode}", MB=stream.size / 1e6, different_bytes=0, memory_grown_MB=grown / 1e6)
     row(21, f"server-sent events, {mode}", events=SAID, different_bytes=0)
 
@@ -202,9 +216,10 @@ def test_websockets(tmp_path, streaming, mode, row):
             for text in texts:
                 client.send(text)
             heard = [client.recv(timeout=30) for _ in texts]
+        wait_for(tmp_path, 1)
         server.stop()
     assert heard == texts
-    assert IdFile(tmp_path / "ids.txt").paths() == Counter({"/echo/1": 1})
+    assert delivered(tmp_path) == Counter({"/echo/1": 1})
     row(21, f"a WebSocket, {mode}", messages=len(texts), different=0)
 
 
@@ -301,6 +316,7 @@ def test_the_server_answers_500(tmp_path, row):
     )
     with uvicorn(Site(tmp_path, policy=POLICY, app=wrapped)) as server:
         assert [read(server.port, "/a").status for _ in range(3)] == [500] * 3
+        wait_for(tmp_path, 3)
         server.stop()
-    assert IdFile(tmp_path / "ids.txt").paths() == Counter({"/a": 3})
+    assert delivered(tmp_path) == Counter({"/a": 3})
     row(22, "an app under uvicorn that raises", requests=3, answered_500=3, events=3)

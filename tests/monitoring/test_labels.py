@@ -18,7 +18,7 @@ SOURCE = Path(centtrack.__file__).parent
 def test_every_reason_for_a_drop_has_a_label():
     """What the source drops events with, wherever it does."""
     written = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
-    called = re.findall(r'(?:refuse|drop|drop_taken|_drop|Excluded)\(\s*"(\w+)"', written)
+    called = re.findall(r'(?:refuse|drop|drop_taken|_drop|_give_up|Excluded)\(\s*"(\w+)"', written)
     noted = re.findall(r'_dropped\["(\w+)"\]', written)
     assert len(called) > 3
     assert {*called, *noted} <= set(DROPPED)

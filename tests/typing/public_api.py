@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from centtrack import Consent, Event, PrivacyPolicy, Sink, TelemetryMiddleware, consent_of, track
 from centtrack.errors import CenttrackError, ConfigurationError, PolicyError, Rejected, RetryLater
+from centtrack.monitoring import Health, health_of, metrics_app
 from centtrack.sinks import Batch, open_sink
 from centtrack.testing import MemorySink, make_event, make_scope
 
@@ -32,7 +33,12 @@ async def home(request: Request) -> Response:
     return PlainTextResponse(consent.source if consent.allows("analytics") else "no")
 
 
-app = Starlette(routes=[Route("/", home)])
+async def health(request: Request) -> Response:
+    found: Health = health_of(request)
+    return PlainTextResponse("\n".join(found.problems) or "ok", 503 if found.status == "failing" else 200)
+
+
+app = Starlette(routes=[Route("/", home), Route("/health", health), Route("/metrics", metrics_app)])
 sinks: list[Sink] = [Printer(), open_sink("memory:"), MemorySink()]
 app.add_middleware(TelemetryMiddleware, policy="privacy.toml", sink="delta:./telemetry")
 app.add_middleware(

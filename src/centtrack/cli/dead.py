@@ -18,7 +18,9 @@ from centtrack.errors import ConfigurationError
 
 app = typer.Typer(help="Dead letters: events that a sink will never take.", no_args_is_help=True)
 
-_SinkOption = Annotated[str | None, typer.Option("--sink", help="Only those of this sink, by its name.")]
+_SinkOption = Annotated[
+    str | None, typer.Option("--sink", help="Only those of this sink, by its name as `status` shows it.")
+]
 _IdsArgument = Annotated[list[int] | None, typer.Argument(help="Their ids, as `dead list` shows them.")]
 _AllOption = Annotated[bool, typer.Option("--all", help="All of them, or all of the sink's.")]
 _JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]

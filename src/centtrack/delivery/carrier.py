@@ -54,7 +54,7 @@ class Carrier:
         self.outlet = Outlet(sink, self._note_hanging)
         self.progress = Progress(self.name)
         self._journal = journal
-        self._selector = Selector(policy, self.name)
+        self._selector = Selector(policy, self.name, journal.consent_hash_of)
         self._retention_days = retention_of(policy, self.name) if policy else None
         self._linger_s = float(getattr(sink, "linger_s", _LINGER_S))
         self._wake = wake

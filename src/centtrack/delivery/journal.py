@@ -96,6 +96,16 @@ class Journal(JournalFile):
             database.execute("insert or replace into meta values ('max_bytes', ?)", (self._limits.max_bytes,))
 
     @alone
+    def note_policy(self, policy_hash: str, consent_hash: str) -> None:
+        """Note what consent is given to under a policy, for events that another one finds waiting."""
+        with self.transaction() as database:
+            database.execute("insert or replace into meta values (?, ?)", (f"consent of {policy_hash}", consent_hash))
+
+    def consent_hash_of(self, policy_hash: str) -> str | None:
+        """What consent was given to under a policy, if that is known."""
+        found = self.database.execute("select value from meta where key = ?", (f"consent of {policy_hash}",)).get
+        return None if found is None else str(found)
+
     def resume_worker(self, worker: str, accepted: int) -> dict[tuple[str, str], int]:
         """Go on in a journal that took the place of another: what it knows of the worker's counts, if anything.
 
@@ -224,7 +234,7 @@ class Journal(JournalFile):
         """
         self._is_dirty |= self.insist(Housekeeping(self.path.parent, sink, retention_days).run)
         self.reserve.make(self._limits.min_free)
-        with self.lock:
+        with self.lock, contextlib.suppress(apsw.BusyError, apsw.FullError):  # the next time will do
             shrink(self.database)
 
     @alone

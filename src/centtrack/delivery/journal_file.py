@@ -237,7 +237,7 @@ class JournalFile(Forkable):
         """Whether a process of a newer version has changed the tables meanwhile."""
         try:
             return int(self.database.pragma("user_version")) > VERSION
-        except apsw.Error:
+        except (apsw.Error, JournalError):
             return False
 
     def _is_in_place(self) -> bool:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Callable
 
 import msgspec
 
-from centtrack.delivery.attempt import Attempts
+from centtrack.delivery.attempt import Attempts, NoAnswerError
 from centtrack.delivery.selection import DeadLetter
 from centtrack.errors import Rejected
 from centtrack.sinks.base import Batch, Sink, name_of
 
 _TIMEOUT_S = 30.0
 _CLOSE_WITHIN_S = 5.0
+_MAX_PATIENCE = 16  # times the time-out
 
 
 class Outlet:
@@ -34,6 +36,7 @@ class Outlet:
         self._attempts = Attempts(f"centtrack-write-{name_of(sink)}")
         self._is_open = False
         self._is_used = False
+        self._patience = 1
         self._batch: tuple[str, int, int] | None = None
         self._outcomes: dict[str, str | None] = {}  # a part's key → why it was rejected; None if it was taken
 
@@ -79,7 +82,7 @@ class Outlet:
         """
         if not self._is_open:
             self._is_used = True
-            self._call(getattr(self._sink, "open", lambda: None))
+            self._attempts.make(getattr(self._sink, "open", lambda: None), self._timeout_s, self._on_hanging)
             self._is_open = True
 
     def close(self) -> None:
@@ -125,9 +128,21 @@ class Outlet:
                 outcomes[key] = None
 
         if key not in outcomes:
-            self._call(write)
+            self._call_patiently(write)
         return outcomes[key]
 
-    def _call(self, call: Callable[[], object]) -> None:
+    def _call_patiently(self, write: Callable[[], None]) -> None:
+        """A batch without an answer gets twice the time when it comes again: else a slow sink would never be done."""
+        timeout_s, begun = self._timeout_s, time.monotonic()
+        try:
+            self._attempts.make(write, timeout_s and timeout_s * self._patience, self._on_hanging)
+        except NoAnswerError:
+            self._patience = min(2 * self._patience, _MAX_PATIENCE)
+            raise
+        if timeout_s is None or time.monotonic() - begun < timeout_s:
+            self._patience = 1
+
+    @property
+    def _timeout_s(self) -> float | None:
         timeout_s: float | None = getattr(self._sink, "timeout_s", _TIMEOUT_S)
-        self._attempts.make(call, timeout_s, self._on_hanging)
+        return timeout_s

@@ -99,6 +99,7 @@ class Pipeline:
         self._deliverers: list[Deliverer] = []
         self._written: Totals = {}
         self._unconfirmed = 0
+        self._last_state = PipelineState()
         self._said: set[str] = set()
 
     @property
@@ -111,6 +112,7 @@ class Pipeline:
         """Start the threads of this process, if they don't run yet."""
         if self._owner not in {None, os.getpid()}:
             self._lock = threading.Lock()  # the parent's may have been held when it forked
+            self._last_state = PipelineState()
             self._written = self.capture.totals()  # which the parent writes, as it does what it saw of cookies
             self.capture.inventory.forget()
         with self._lock:
@@ -125,6 +127,7 @@ class Pipeline:
             recorder = Recorder(
                 self.journal,
                 sinks=[name_of(sink) for sink in self.sinks],
+                policy=policy,
                 limits=self._limits,
                 is_synced=self._is_synced,
                 warm=self._warm,
@@ -220,16 +223,20 @@ class Pipeline:
         for deliverer in deliverers:
             if not deliverer.join():
                 logger.warning("delivery to %s was cut short; the rest is in the journal", deliverer.name)
+        self._last_state = self._state_of(recorder, deliverers)
 
     def flush(self, timeout_s: float = COMMIT_WITHIN_S) -> bool:
         """Wait until what was recorded before is in the journal."""
         return self._recorder is None or self._owner != os.getpid() or self._recorder.flush(timeout_s)
 
     def state(self) -> PipelineState:
-        """How this process is doing. Cheap, and from any thread."""
-        recorder = self._recorder
+        """How this process is doing; after `close()`, how it did. Cheap, and from any thread."""
+        recorder, deliverers = self._recorder, self._deliverers
         if recorder is None or self._owner != os.getpid():
-            return PipelineState()
+            return self._last_state
+        return self._state_of(recorder, deliverers)
+
+    def _state_of(self, recorder: Recorder, deliverers: Sequence[Deliverer]) -> PipelineState:
         counts, writer = recorder.queue.counts(), recorder.writer
         return PipelineState(
             offered=counts.offered,
@@ -241,7 +248,7 @@ class Pipeline:
             journal=writer.condition,
             problem=writer.problem,
             journal_bytes=writer.journal_bytes,
-            sinks=tuple(deliverer.state() for deliverer in self._deliverers),
+            sinks=tuple(deliverer.state() for deliverer in deliverers),
         )
 
 

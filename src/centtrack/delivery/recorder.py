@@ -16,7 +16,9 @@ from centtrack.delivery.queue import EventQueue, Item, Taken, Work
 from centtrack.delivery.records import DEFAULT_LIMITS, Encoded, Limits
 from centtrack.delivery.writer import TROUBLE, JournalWriter, Totals
 from centtrack.event import Event
+from centtrack.locks import no_fork
 from centtrack.logs import describe, report
+from centtrack.policy.policy import PrivacyPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Recorder:
     Args:
         path: the journal.
         sinks: names of the sinks that get what is recorded from now on.
+        policy: the one in force, if it is to be known to those that deliver later under another.
         limits: when the journal takes no more.
         is_synced: whether each commit waits until it is on the disk.
         warm: called in the thread before anything else: builds engines, opens databases.
@@ -52,6 +55,7 @@ class Recorder:
         path: Path,
         *,
         sinks: Sequence[str] = (),
+        policy: PrivacyPolicy | None = None,
         limits: Limits = DEFAULT_LIMITS,
         is_synced: bool = False,
         warm: Callable[[], None] = lambda: None,
@@ -64,8 +68,8 @@ class Recorder:
     ) -> None:
         self.queue = EventQueue()
         self.writer = JournalWriter(
-            path, self.queue, sinks=sinks, limits=limits, is_synced=is_synced, totals=totals, written=written,
-            inventory=inventory,
+            path, self.queue, sinks=sinks, policy=policy, limits=limits, is_synced=is_synced, totals=totals,
+            written=written, inventory=inventory,
         )  # fmt: skip
         self._warm = warm
         self._refresh = refresh
@@ -99,7 +103,8 @@ class Recorder:
 
     def _run(self) -> None:
         self._try(self.writer.write)  # so that a new sink starts before the first event
-        self._prepare(self._warm)
+        with no_fork():  # modules are imported
+            self._prepare(self._warm)
         while not self._is_over():
             self._wait()
             self._try(self._record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -41,10 +42,17 @@ class Selector:
     Args:
         policy: the one in force; None: the sink gets all events as they were recorded.
         name: of the sink.
+        consent_hash_of: hash of a policy → what consent was given to under it, if that is known.
     """
 
-    def __init__(self, policy: PrivacyPolicy | None, name: str) -> None:
+    def __init__(
+        self,
+        policy: PrivacyPolicy | None,
+        name: str,
+        consent_hash_of: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
         self._policy = policy
+        self._consent_hash_of = consent_hash_of
         self._withhold = make_withholding(policy, name) if policy else None
 
     def needs_events(self, stored: StoredBatch) -> bool:
@@ -94,7 +102,8 @@ class Selector:
             return reason
         if self._policy is None or event.policy_hash == self._policy.hash:
             return event
-        return reduce_again(event, self._policy) or "policy"
+        consent_hash = self._consent_hash_of(event.policy_hash) if event.policy_hash else None
+        return reduce_again(event, self._policy, consent_hash=consent_hash) or "policy"
 
 
 def _has_coarse_times(stored: StoredBatch) -> bool:

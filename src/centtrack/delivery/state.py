@@ -22,7 +22,7 @@ class SinkState:
         delivered: events that it took from this process.
         withheld: events that it may not have.
         dead_lettered: events that it will never take.
-        lost: events that could not be read from the journal, or waited too long.
+        lost: events that could not be read from the journal.
         retries: attempts that failed and were to be repeated.
         pending: events that wait for it; None on standby.
         oldest_s: age of the oldest of these, in seconds, by the event's own time; None if that isn't known.

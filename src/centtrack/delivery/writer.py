@@ -22,6 +22,7 @@ from centtrack.delivery.set_aside import JournalDamagedError, is_damage
 from centtrack.delivery.state import JournalCondition
 from centtrack.errors import JournalError
 from centtrack.logs import describe, report
+from centtrack.policy.policy import PrivacyPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class JournalWriter:
         path: the journal.
         queue: whose counts are written.
         sinks: names of the sinks that get what is recorded from now on.
+        policy: the one in force, if it is to be known to those that deliver later under another.
         limits: when the journal takes no more.
         is_synced: whether each commit waits until it is on the disk.
         totals: what capture has counted besides.
@@ -62,6 +64,7 @@ class JournalWriter:
         queue: EventQueue,
         *,
         sinks: Sequence[str],
+        policy: PrivacyPolicy | None,
         limits: Limits,
         is_synced: bool,
         totals: Callable[[], Totals],
@@ -76,6 +79,7 @@ class JournalWriter:
         self._journal = Journal(path, limits=limits, is_synced=is_synced)
         self._queue = queue
         self._sinks = sinks
+        self._policy = policy
         self._totals = totals
         self._written: Counter[tuple[str, str]] = Counter(written)
         self._inventory = inventory
@@ -143,6 +147,8 @@ class JournalWriter:
         journal.open()
         for sink in self._sinks:
             journal.register(sink)
+        if self._policy is not None:
+            journal.note_policy(self._policy.hash, self._policy.consent_hash)
         journal.begin_worker(self.worker, os.getpid())
         if self._was_open:
             self._resume()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from functools import lru_cache
 
@@ -27,10 +28,11 @@ class RouteMiddleware:
 
 
 def _note(req: object) -> None:
-    scope, template = getattr(req, "scope", None), getattr(req, "uri_template", None)
-    if isinstance(scope, dict) and isinstance(template, str):
-        # Falcon looks up the scope's path as it is: its templates begin with the mount that it is below.
-        note_route(scope, _readable(template), matches_path=True)
+    with contextlib.suppress(Exception):  # a framework that changed must not break the request
+        scope, template = getattr(req, "scope", None), getattr(req, "uri_template", None)
+        if isinstance(scope, dict) and isinstance(template, str):
+            # Falcon looks up the scope's path as it is: its templates begin with the mount that it is below.
+            note_route(scope, _readable(template), matches_path=True)
 
 
 @lru_cache(maxsize=1_024)

@@ -77,7 +77,8 @@ class Sink(Protocol):
 
     All calls come from a thread of the delivery's own, one after another. After a failure the sink is closed, opened,
     and gets the same batch again. A call without an answer within `timeout_s` is given up: its thread goes on alone,
-    `close()` is called beside it, which should make it end, then `open()` and `write()` with the same batch, repeated.
+    `close()` is called beside it, which should make it end, then `open()` and `write()` with the same batch, repeated,
+    which may take twice as long each time. If the call that was given up works after all, its batch counts as written.
     Where a second attempt beside one that hangs could double events, say `timeout_s = None`: then it is said to hang,
     and waited for.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
 from centtrack.event import Event
-from centtrack.locks import FileLock
+from centtrack.locks import FileLock, no_fork
 from centtrack.sinks.base import Batch
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class DeltaSink:
             self._open()
 
     def _open(self) -> None:
-        from centtrack.sinks.arrow import event_schema
+        with no_fork():
+            from centtrack.sinks.arrow import event_schema
 
         if self._is_local:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
