@@ -126,4 +126,4 @@ def _covers(wider: str, pattern: str) -> bool:
 
 def _about_version(policy: PrivacyPolicy) -> Iterator[str]:
     if any(sink.retention for sink in policy.document.sinks):
-        yield "sinks.retention: what waits for delivery goes after it, but this version deletes nothing in the sink itself yet"
+        yield "sinks.retention: it holds for what waits for delivery; in the sink itself nothing is deleted yet"
