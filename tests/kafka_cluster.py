@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from waiting import eventually
 
 BROKERS = (1, 2, 3)
+PARTITIONS = 6
 _FETCHED = Path(__file__).parent.parent / ".ci/cache/kafka/jars"
 _CLUSTER_ID = "Y2VudHRyYWNrLXRlc3Rpbg"
 _START_WITHIN_S = 100  # three virtual machines on a busy one
@@ -86,7 +87,7 @@ class KafkaCluster:
         self.servers = ",".join(f"127.0.0.1:{port}" for port, _ in ports.values())
         self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
 
-    def make_topic(self, name: str, partitions: int = 6) -> None:
+    def make_topic(self, name: str, partitions: int = PARTITIONS) -> None:
         """Make a topic that all brokers have, and of which two must have an event before it is acknowledged."""
         topic = NewTopic(name, partitions, len(BROKERS), config={"min.insync.replicas": "2"})
         eventually(lambda: self._has_made(topic), _START_WITHIN_S)
@@ -96,10 +97,9 @@ class KafkaCluster:
         """Wait until every broker has all of a topic."""
         eventually(lambda: self._copies(topic) == {len(BROKERS)}, _START_WITHIN_S)
 
-    def leads(self, broker: int, topic: str) -> bool:
-        """Whether a broker is the leader of a part of a topic: then clients notice that it is gone."""
-        partitions = self._admin.list_topics(topic, timeout=10).topics[topic].partitions
-        return any(partition.leader == broker for partition in partitions.values())
+    def leader(self, topic: str, partition: int) -> int:
+        """The broker that clients send a part of a topic to; -1 if there is none now."""
+        return self._admin.list_topics(topic, timeout=10).topics[topic].partitions[partition].leader
 
     def start(self, *brokers: int) -> None:
         """Start brokers. They are there some seconds later."""

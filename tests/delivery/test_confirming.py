@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from centtrack.delivery.confirming import wait_for
@@ -44,7 +45,7 @@ async def test_a_call_that_comes_too_late_does_nothing():
     late = []
     assert not await wait_for(late.append, 0.01)
     late[0]()
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
 
 
 @pytest.mark.anyio

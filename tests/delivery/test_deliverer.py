@@ -227,3 +227,16 @@ def test_a_journal_that_cannot_be_opened_is_tried_again_and_said(journal, delive
     eventually(lambda: one.state().condition == "delivering")
     one.drain(5)
     assert one.join()
+
+
+def test_nothing_is_left_beside_a_file_that_is_no_journal(tmp_path):
+    """`journal="README.md"` is a slip."""
+    file = tmp_path / "README.md"
+    file.write_text("# Mine\n")
+    one = Deliverer(file, MemorySink())
+    one.start()
+    eventually(lambda: one.state().condition == "retrying")
+    one.drain(1)
+    one.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert file.read_text() == "# Mine\n"

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import apsw
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -25,6 +26,7 @@ from centtrack.delivery.records import Limits
 from journals import OFFERED, accept, hold
 from processes import python
 
+pytestmark = pytest.mark.timeout(1_800)  # of the long form
 LONG = os.environ.get("CENTTRACK_FAULTS") == "long"
 SINKS = ("one", "two", "three")
 LIMITS = Limits(max_bytes=200_000, min_free=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from itertools import pairwise
+from uuid import uuid4
 
 import msgspec
 
@@ -113,8 +114,8 @@ def _fill(path, sink, events):
     journal = Journal(path)
     journal.open()
     journal.register(sink)
+    event = msgspec.json.encode(make_event(event_id="@", path="/" + "x" * 500, time_precision="second"))
     for _ in range(events // 1_000):
-        batch = [make_event(path="/" + "x" * 500, time_precision="second") for _ in range(1_000)]
-        accept(journal, *map(msgspec.json.encode, batch))
+        accept(journal, *(event.replace(b"@", str(uuid4()).encode(), 1) for _ in range(1_000)))
     journal.close()
     return path.stat().st_size

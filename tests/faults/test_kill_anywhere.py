@@ -10,7 +10,7 @@ from faults.judge import TESTS
 from faults.table import LONG
 from processes import run_python
 
-STEP = 1 if LONG else 37
+STEP = 1 if LONG else 61
 
 # A process that forks the ones that are killed, and the ones that start again after them: importing takes too long.
 SCRIPT = """

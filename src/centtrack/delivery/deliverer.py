@@ -92,6 +92,8 @@ class Deliverer:
         """Deliver, if no other process does. True when there is nothing left to do before the end."""
         try:
             make_private_folder(self._journal.path.parent)
+            if not self._lock.path.exists():
+                self._check_journal()
             if self._lock.acquire(blocking=False):
                 self._deliver()
                 return True
@@ -109,6 +111,11 @@ class Deliverer:
 
     def _say(self, event: str, message: str, reason: str) -> None:
         report(logger, logging.ERROR, event, message, self.name, reason, sink=self.name, reason=reason)
+
+    def _check_journal(self) -> None:
+        """See whether it is one, so that no lock file stays behind beside another program's file."""
+        self._journal.open()
+        self._journal.close()
 
     def _is_drained(self) -> bool:
         """Whether the process that holds the lock has delivered all there is."""
