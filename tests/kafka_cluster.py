@@ -15,7 +15,7 @@ from typing import Self
 
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, PartitionMetadata
 
 from waiting import eventually
 
@@ -99,7 +99,8 @@ class KafkaCluster:
 
     def leader(self, topic: str, partition: int) -> int:
         """The broker that clients send a part of a topic to; -1 if there is none now."""
-        return self._admin.list_topics(topic, timeout=10).topics[topic].partitions[partition].leader
+        known = self._partitions(topic)
+        return known[partition].leader if partition in known else -1
 
     def start(self, *brokers: int) -> None:
         """Start brokers. They are there some seconds later."""
@@ -143,10 +144,13 @@ class KafkaCluster:
 
     def _copies(self, topic: str) -> set[int]:
         """How many brokers have the parts of a topic."""
+        return {len(partition.isrs) for partition in self._partitions(topic).values()}
+
+    def _partitions(self, topic: str) -> dict[int, PartitionMetadata]:
+        """What the brokers know of a topic; nothing while none answers."""
         with contextlib.suppress(KafkaException):
-            partitions = self._admin.list_topics(topic, timeout=10).topics[topic].partitions
-            return {len(partition.isrs) for partition in partitions.values()}
-        return set()
+            return self._admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return {}
 
     def __enter__(self) -> Self:
         try:

@@ -90,7 +90,7 @@ def test_a_third_party_gets_nothing_from_before():
 
 
 def test_what_cannot_be_reduced_is_laid_aside_alone(monkeypatch):
-    def fail_on_bad(event, policy):
+    def fail_on_bad(event, policy, **_):
         if event.path == "/bad":
             raise ValueError("visitor 4711")
         return event
@@ -118,3 +118,16 @@ def test_every_event_is_accounted_for_and_under_the_policy_in_force(policies, ju
         assert {event.policy_hash for event in chosen.batch} <= {policy.hash}
         again = Selector(policy, "s").select_events(batch, "stream")
         assert list(again.batch) == list(chosen.batch)  # a repeated batch has the same events in the same order
+
+
+@pytest.mark.parametrize(("known", "state"), [(True, "given"), (False, "expired")])
+def test_consent_counts_on_where_both_policies_ask_for_the_same(known, state):
+    """The journal tells what consent was given to under the policy of before, if it knows."""
+    before = PrivacyPolicy.parse('[limits.default]\ntime = "second"\n[exclude]\npaths = ["/old"]')
+    after = PrivacyPolicy.parse('[limits.default]\ntime = "second"\n[exclude]\npaths = ["/new"]')
+    assert before.hash != after.hash
+    assert before.consent_hash == after.consent_hash
+    event = visit(policy_hash=before.hash, consent={"analytics": "given"}, consent_source="cookie")
+    known_hashes = {before.hash: before.consent_hash} if known else {}
+    [chosen] = Selector(after, "s", known_hashes.get).select_events(stored(event), "stream").batch
+    assert chosen.consent["analytics"] == state
