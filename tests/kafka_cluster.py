@@ -139,8 +139,7 @@ class KafkaCluster:
         assert not gone, self.log()
         with contextlib.suppress(KafkaException):
             self._admin.create_topics([topic], operation_timeout=10, request_timeout=10)[topic.topic].result()
-            return True
-        return False
+        return bool(self._partitions(topic.topic))  # also if it was made although the answer came too late
 
     def _copies(self, topic: str) -> set[int]:
         """How many brokers have the parts of a topic."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Never, TypeVar, cast
 
-import anyio.to_thread
+import anyio
 
 from centtrack.asgi import ASGIApp, Receive, Scope, Send
 from centtrack.blind import BlindSend, hide_blindly
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 DISABLED_VARIABLE = "CENTTRACK_DISABLED"
 DEBUG_VARIABLE = "CENTTRACK_DEBUG"
 T = TypeVar("T")
+_POLL_S = 0.01
 _OPTIONS = (
     "policy", "sink", "secret", "trusted_proxies", "forwarded_header", "journal", "salts", "mode", "deliver",
     "max_bytes", "min_free", "debug",
@@ -90,6 +92,7 @@ class TelemetryMiddleware:
         self.problem: ConfigurationError | None = None
         self.unrecorded = 0
         self._editor: ResponseEditor | None = None
+        self._closing: threading.Thread | None = None
         if os.environ.get(DISABLED_VARIABLE) == "1":
             return
         try:
@@ -147,8 +150,13 @@ class TelemetryMiddleware:
 
     async def aclose(self) -> None:
         """Deliver what was recorded, within 7 seconds, and end the threads: for apps without lifespan."""
-        if self.pipeline is not None:
-            await anyio.to_thread.run_sync(self.pipeline.close, abandon_on_cancel=False)
+        closing = self._closing
+        if self.pipeline is not None and self.pipeline.is_running:
+            # A daemon: granian stops its event loop at once afterwards, and a thread of anyio's would never end.
+            self._closing = closing = threading.Thread(target=self.pipeline.close, name="centtrack-close", daemon=True)
+            closing.start()
+        while closing is not None and closing.is_alive():
+            await anyio.sleep(_POLL_S)
 
     def _pass_unrecorded(self, kind: str) -> None:
         if self.problem is not None and kind in {"http", "websocket"}:

@@ -387,3 +387,21 @@ def test_events_share_nothing_that_can_be_changed(event_of):
 def test_an_observation_does_not_show_what_it_holds(observation):
     assert "203.0.113" not in repr(observation())
     assert "203.0.113" not in str(observation())
+
+
+@pytest.mark.parametrize(
+    ("seen", "count"),
+    [
+        ({}, 0),
+        ({"path": "/" * 2_048, "query": b"q" * 8_192}, 0),
+        ({"path": "/" * 2_049}, 1),
+        ({"query": b"q" * 8_193}, 1),
+        ({"headers": [(b"user-agent", b"a" * 513)]}, 1),
+        ({"headers": [(b"referer", b"https://shop.example/" + b"a" * 4_096)]}, 1),
+        ({"headers": [(b"x-large", b"a" * 65_536)]}, 0),  # nobody reads it
+    ],
+)
+def test_what_is_cut_is_noted(observation, seen, count):
+    capture = Capture(PrivacyPolicy.profile("strict"))
+    capture.capture(observation(**seen))
+    assert capture.totals().get(("noted", "truncated"), 0) == count

@@ -12,7 +12,7 @@ from faults.judge import TESTS
 from faults.table import LONG
 from processes import run_python
 
-LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 DAYS = (1, -1, 40, -40) if LONG else (1, -40)
 
 # The clock is wrong by what stands in the file; the monotonic clock isn't touched.
@@ -120,7 +120,7 @@ print(json.dumps([attempts, *waiting()]))
 @pytest.fixture
 def with_clock(tmp_path, monkeypatch):
     """Runs a script whose wall clock begins at one minute past an hour, so that no bucket of time ends meanwhile."""
-    if not LIBRARY.exists():
+    if LIBRARY is None:
         pytest.skip("needs libfaketime")
     file = tmp_path / "clock"
     now = dt.datetime.now(dt.UTC)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from centtrack.capture.click_ids import CLICK_IDS
-from centtrack.capture.page import parse_query
+from centtrack.capture.page import MAX_QUERY, parse_query
 from centtrack.capture.referrer import kind_of_domain, normal_host
 from centtrack.policy.levels import Campaign
 from centtrack.scrub.text import scrub
@@ -63,7 +63,7 @@ def reduce_campaign(query: bytes, source_kind: str, level: Campaign, *, scrub_uu
     """Channel and UTM values as the level allows. Of a click identifier only the fact is used, never the id."""
     if level is Campaign.NONE:
         return CampaignFields()
-    if not _TAGGED.search(query):
+    if not _TAGGED.search(query[:MAX_QUERY]):
         return CampaignFields(_CHANNEL_OF_SOURCE[source_kind])
     fields: Mapping[str, str] = dict(reversed(parse_query(query)))  # the first of doubles wins
     channel = read_channel(fields, source_kind)

@@ -19,10 +19,11 @@ from centtrack.capture.clock import reduce_duration, reduce_time
 from centtrack.capture.cookies import CookieCounter
 from centtrack.capture.custom import CustomEvent, check_custom, scrub_props
 from centtrack.capture.event_ids import random_id
-from centtrack.capture.headers import Headers, read_headers
+from centtrack.capture.headers import MAX_USER_AGENT, Headers, read_headers
 from centtrack.capture.observation import Observation, coerced, coerced_headers
-from centtrack.capture.page import read_kind, reduce_method, reduce_size
+from centtrack.capture.page import MAX_QUERY, read_kind, reduce_method, reduce_size
 from centtrack.capture.reducer import Reducer
+from centtrack.capture.referrer import MAX_REFERRER
 from centtrack.consent.inventory import Inventory
 from centtrack.consent.registry import registry_of
 from centtrack.consent.signals import Signals, read_signals
@@ -33,6 +34,7 @@ from centtrack.event import Event
 from centtrack.geo.databases import GeoDatabases
 from centtrack.policy.levels import Geo, Ip, Visitor
 from centtrack.policy.policy import PrivacyPolicy
+from centtrack.scrub.clean import MAX_TEXT
 from centtrack.visitor.ids import VisitorIds
 
 logger = logging.getLogger(__name__)
@@ -242,6 +244,8 @@ class Capture:
             **origin.columns,
         )
         noted = self._noted_of(consent, client.address, visitor_id)
+        if _is_cut(seen, headers, agent):
+            noted = (*noted, "truncated")
         return Made(event, page.scrubbed + origin.scrubbed, noted, cookies.looked_at)
 
     def _noted_of(self, consent: Consent, address: bytes | None, visitor_id: str | None) -> tuple[str, ...]:
@@ -269,3 +273,13 @@ class Capture:
                 "if a proxy stands in front, name it in trusted_proxies"
             )
         return ""
+
+
+def _is_cut(seen: Observation, headers: Headers, agent: bytes) -> bool:
+    """Whether something came that is longer than what is looked at, or kept."""
+    return (
+        len(seen.path) > MAX_TEXT
+        or len(seen.query) > MAX_QUERY
+        or len(agent) > MAX_USER_AGENT
+        or len(headers.get(b"referer", b"")) > MAX_REFERRER
+    )

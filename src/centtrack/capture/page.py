@@ -26,7 +26,7 @@ _KINDS: dict[bytes, Kind] = {
     b"empty": "api",
 }
 _PURPOSES = (b"sec-purpose", b"purpose", b"x-moz")
-_MAX_QUERY = 8_192  # bytes that are looked at
+MAX_QUERY = 8_192  # bytes that are looked at
 _MAX_QUERY_FIELDS = 100
 _MAX_QUERY_VALUE = 512  # bytes of one value that are kept
 _CLICK_IDS = frozenset(key.lower() for key in CLICK_IDS)
@@ -124,8 +124,8 @@ def _is_of_campaign(key: str) -> bool:
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:
     """Keys and values of a query, decoded but not cleaned: `scrub` does that. One that is cut loses its last pair."""
-    text = query[:_MAX_QUERY].decode(errors="replace")
-    if len(query) > _MAX_QUERY and "&" in text:
+    text = query[:MAX_QUERY].decode(errors="replace")
+    if len(query) > MAX_QUERY and "&" in text:
         text = text.rpartition("&")[0]
     if text.count("&") >= _MAX_QUERY_FIELDS:
         text = "&".join(text.split("&", _MAX_QUERY_FIELDS)[:_MAX_QUERY_FIELDS])

@@ -47,9 +47,10 @@ class Source(NamedTuple):
 
 
 def warm() -> None:
-    """Read the lists of sources."""
+    """Read the lists of sources, and the tables of names outside ASCII."""
     _known_sources()
     _spam()
+    normal_host("қазақ.example")
 
 
 @cache

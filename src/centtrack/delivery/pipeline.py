@@ -108,6 +108,11 @@ class Pipeline:
         recorder = self._recorder
         return recorder if recorder is not None and self._owner == os.getpid() else self.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether this process records."""
+        return self._recorder is not None and self._owner == os.getpid()
+
     def start(self) -> Recorder:
         """Start the threads of this process, if they don't run yet."""
         if self._owner not in {None, os.getpid()}:
