@@ -155,7 +155,7 @@ class TelemetryMiddleware:
             # A daemon: granian stops its event loop at once afterwards, and a thread of anyio's would never end.
             self._closing = closing = threading.Thread(target=self.pipeline.close, name="centtrack-close", daemon=True)
             closing.start()
-        while closing is not None and closing.is_alive():
+        while closing is not None and closing.is_alive():  # noqa: ASYNC110 - a thread can't set every loop's events
             await anyio.sleep(_POLL_S)
 
     def _pass_unrecorded(self, kind: str) -> None:
