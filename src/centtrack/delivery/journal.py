@@ -76,8 +76,7 @@ class Journal(JournalFile):
         """
         with self.transaction() as database:
             if size := events.size:
-                free, has_reserve = free_bytes(self.path.parent), self.reserve.is_there
-                quota.check_room(database, size, self._limits, free=free, has_reserve=has_reserve)
+                self._check_room(database, size)
                 batches.add_rows(database, events)
             database.executemany(
                 "insert into counter values (?, ?, ?, ?) on conflict do update set count = count + excluded.count",
@@ -89,6 +88,19 @@ class Journal(JournalFile):
                 database.execute("insert or replace into import values (?, ?, ?, ?, ?)", progress)
 
     @alone
+    def check_room(self) -> None:
+        """See whether the journal takes events.
+
+        Raises:
+            JournalFullError: if it doesn't.
+        """
+        with self.transaction() as database:
+            self._check_room(database, 0)
+
+    def _check_room(self, database: apsw.Connection, size: int) -> None:
+        free, has_reserve = free_bytes(self.path.parent), self.reserve.is_there
+        quota.check_room(database, size, self._limits, free=free, has_reserve=has_reserve)
+
     def begin_worker(self, worker: str, pid: int) -> None:
         """Note that a worker writes from now on, and within which limits."""
         with self.transaction() as database:
@@ -106,20 +118,6 @@ class Journal(JournalFile):
         found = self.database.execute("select value from meta where key = ?", (f"consent of {policy_hash}",)).get
         return None if found is None else str(found)
 
-    def resume_worker(self, worker: str, accepted: int) -> dict[tuple[str, str], int]:
-        """Go on in a journal that took the place of another: what it knows of the worker's counts, if anything.
-
-        Args:
-            worker: its name.
-            accepted: events that it has committed. Those that the journal doesn't know of are counted as lost.
-        """
-        with self.transaction() as database:
-            known = workers.counted(database, worker)
-            if known and (missing := accepted - known.get(("accepted", ""), 0)) > 0:
-                workers.count_lost(database, worker, missing)
-            return known
-
-    @alone
     def end_worker(self, worker: str) -> None:
         """Note that a worker ended cleanly, with all its counters written."""
         with self.transaction() as database:

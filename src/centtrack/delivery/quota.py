@@ -52,8 +52,9 @@ def check_room(database: apsw.Connection, size: int, limits: Limits, *, free: in
         )
     kept = limits.min_free + (0 if has_reserve else reserve.SIZE)
     if free - size < kept:
+        reserved = "" if has_reserve else f", and {reserve.SIZE / 1e6:g} MB for deleting on a full disk"
         raise JournalFullError(
-            f"the journal's disk has {free / 1e6:.1f} MB left, min_free={limits.min_free / 1e6:g} MB: new events are "
-            "dropped until there is more",
+            f"the journal's disk has {free / 1e6:.1f} MB left, and {kept / 1e6:g} MB must stay free (min_free="
+            f"{limits.min_free / 1e6:g} MB{reserved}): new events are dropped until there is more",
             "disk_low",
         )

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 _MAX_COMMIT = 1_024
 _LINGER_S = 0.010  # under load only: after a quiet time the first event is committed at once
 _RETRY_S = 0.5
+_LOOK_AGAIN_S = 5.0
 _REFRESH_S = 60.0  # how often a quiet recorder looks after geo databases and salts
 
 
@@ -138,8 +139,9 @@ class Recorder:
             self.queue.wait(_RETRY_S)
             return
         waited = time.monotonic()
-        while not self.queue.wait(_REFRESH_S):
+        while not self.queue.wait(_REFRESH_S if self.writer.condition == "open" else _LOOK_AGAIN_S):
             self._prepare(self._refresh)
+            self.writer.look_again()
         if time.monotonic() - waited < _LINGER_S:
             self.queue.linger(_LINGER_S)
 

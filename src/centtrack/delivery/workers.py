@@ -23,17 +23,25 @@ def begin(database: apsw.Connection, name: str, pid: int) -> None:
     _fold_old(database)
 
 
-def counted(database: apsw.Connection, name: str) -> dict[tuple[str, str], int]:
-    """What a worker has counted: (counter, reason) → how often."""
+def resume(database: apsw.Connection, name: str, accepted: int) -> dict[tuple[str, str], int]:
+    """Go on in a journal that took the place of another.
+
+    Args:
+        database: of the new one.
+        name: of the worker.
+        accepted: events that it has committed. Those that a damaged journal no longer told of are lost to all sinks.
+
+    Returns:
+        What the journal knows of its counts, if anything: (counter, reason) → how often.
+    """
     rows: Any = database.execute("select name, reason, count from counter where worker = ?", (name,))
-    return {(counter, reason): count for counter, reason, count in rows.fetchall()}
-
-
-def count_lost(database: apsw.Connection, name: str, events: int) -> None:
-    """Count events that a worker had committed, and a damaged journal no longer told of: they are lost to all sinks."""
-    database.execute("update counter set count = count + ? where worker = ? and name = 'accepted'", (events, name))
-    for (sink,) in database.execute("select name from sink").fetchall():
-        note_lost(database, str(sink), {"corrupt": events})
+    known = {(counter, reason): count for counter, reason, count in rows.fetchall()}
+    missing = accepted - known.get(("accepted", ""), 0) if known else 0
+    if missing > 0:
+        database.execute("update counter set count = count + ? where worker = ? and name = 'accepted'", (missing, name))
+        for (sink,) in database.execute("select name from sink").fetchall():
+            note_lost(database, str(sink), {"corrupt": missing})
+    return known
 
 
 def end(database: apsw.Connection, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ from pathlib import Path
 import apsw
 
 from centtrack.consent.inventory import Inventory
+from centtrack.delivery import workers
 from centtrack.delivery.journal import Journal
 from centtrack.delivery.journal_file import JournalGoneError
 from centtrack.delivery.queue import EventQueue
@@ -114,6 +116,13 @@ class JournalWriter:
         text = "the journal can't be written, events wait in memory: %s"
         report(logger, logging.ERROR, "journal_unavailable", text, self.problem, path=str(self._journal.path))
 
+    def look_again(self) -> None:
+        """See whether the journal takes events again: health would say that it doesn't until the next one comes."""
+        if self._is_open and self.condition in {"degraded", "full"}:
+            with contextlib.suppress(*TROUBLE):
+                self._journal.check_room()
+                self._recover()
+
     def end(self) -> None:
         """Write the last counters, and note a clean end.
 
@@ -135,8 +144,9 @@ class JournalWriter:
         except JournalFullError as error:
             self._queue.drop(error.reason, events.total)
             self._queue.settle(events.total, events.size)
-            self._append(NOTHING)
             self._fill_up(error)
+            with contextlib.suppress(*TROUBLE):  # on a disk without a byte left the counters come later
+                self._append(NOTHING)
         else:
             if events.total:
                 self._recover()
@@ -157,7 +167,8 @@ class JournalWriter:
 
     def _resume(self) -> None:
         """In another journal, which may have taken over the counters of a damaged one."""
-        known = self._journal.resume_worker(self.worker, self.accepted)
+        with self._journal.transaction() as database:
+            known = workers.resume(database, self.worker, self.accepted)
         if known:
             self._written = Counter(known)
             self._written["accepted", ""] = self.accepted

@@ -53,15 +53,15 @@ def export_metrics(pipeline: Pipeline) -> None:
     """
     try:
         from opentelemetry import metrics
-    except ImportError:
-        return
-    try:
+
         _pipelines[id(pipeline)] = pipeline
         if not _instruments:  # also not again in a forked child, which has those of its parent
             meter = metrics.get_meter("centtrack")
             for one in INSTRUMENTS:
                 make = getattr(meter, f"create_observable_{one.kind}")
                 _instruments.append(make(one.name, [_callback(one)], one.unit, one.about))
+    except ImportError:
+        return
     except Exception as error:  # noqa: BLE001 - metrics must never keep an app from starting
         report(logger, logging.ERROR, "metrics_failed", "metrics can't be exported: %s", describe(error))
 
