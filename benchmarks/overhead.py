@@ -41,7 +41,7 @@ from starlette.routing import Route
 
 from centtrack import PrivacyPolicy, TelemetryMiddleware
 from centtrack.consent.token import Choice, ConsentTokens
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.request import RecordedRequest
 
 TARGET = 0.25

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from centtrack import Event, PrivacyPolicy, TelemetryMiddleware
-from centtrack.delivery.counters import Counts, read_counts
+from centtrack.delivery.journal.counters import Counts, read_counts
 from centtrack.testing import MemorySink, make_scope
 
 Message = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 import journals
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.errors import Rejected, RetryLater
 from centtrack.testing import MemorySink
 

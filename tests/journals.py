@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Encoded
 
 OFFERED, ACCEPTED, EXCLUDED = ("offered", ""), ("accepted", ""), ("dropped", "excluded")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from centtrack.delivery.counters import Counts, WorkerCounts, read_counts
+from centtrack.delivery.journal.counters import Counts, WorkerCounts, read_counts
 from processes import kill_group
 from waiting import eventually
 
@@ -137,7 +137,7 @@ WAYS = {
     "hypercorn, trio": Way(_HYPERCORN + " -k trio", grace="--graceful-timeout 1"),
     "hypercorn, workers": Way(_HYPERCORN + " -w 2", 2, tells=False),  # the first that has ended ends the others
     "granian": Way(_GRANIAN + " asgi", grace="--workers-kill-timeout 1", ready="Started worker"),
-    "granian, workers": Way(_GRANIAN + " asgi --workers 2"),
+    "granian, workers": Way(_GRANIAN + " asgi --workers 2", 2, ready="Started worker"),
     "granian, no lifespan": Way(_GRANIAN + " asginl", tells=False, ready="Started worker"),
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 import browsers
 from centtrack.consent.ledger.ledger import open_ledger
-from centtrack.delivery.cookie_table import read_cookies
+from centtrack.delivery.journal.cookie_table import read_cookies
 from servers import Server, Site, uvicorn
 from waiting import eventually
 

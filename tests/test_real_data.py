@@ -14,7 +14,7 @@ import pytest
 from centtrack.capture.capture import Capture
 from centtrack.capture.client import TrustedProxies
 from centtrack.capture.observation import Observation
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.importing import LogFile, LogImport
 from centtrack.policy import PrivacyPolicy

@@ -10,7 +10,7 @@ import pytest
 
 from asgi import Recording, Wire, body, sending, start
 from centtrack import consent_of, track
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.errors import JournalError
 from centtrack.testing import make_scope
 

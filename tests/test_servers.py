@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 import server_apps
 from asgi import body, sending, start
 from centtrack import Event, PrivacyPolicy, TelemetryMiddleware
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.testing import MemorySink, make_scope
 from faults.judge import IdFile
 from faults.table import LONG

@@ -23,7 +23,7 @@ import msgspec
 
 from centtrack.access_log import LineError, read_line
 from centtrack.capture.capture import Capture
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Encoded, ImportProgress
 from centtrack.errors import CenttrackError
 from centtrack.event import Event

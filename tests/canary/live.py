@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from canary import site
 from canary.configurations import SECRET, Configuration
 from canary.plants import Plant, Request
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from processes import kill_group
 from waiting import eventually
 

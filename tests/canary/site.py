@@ -31,7 +31,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from centtrack import TelemetryMiddleware, consent_of, track
-from centtrack.delivery import deliverer
+from centtrack.delivery.sending import deliverer
 from centtrack.errors import Rejected
 from centtrack.sinks.base import CallableSink
 from centtrack.testing import MemorySink

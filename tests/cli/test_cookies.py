@@ -6,7 +6,7 @@ import pytest
 
 from centtrack import PrivacyPolicy
 from centtrack.consent.inventory import CookieSeen
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Encoded
 from centtrack.folders import state_folder
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from centtrack.delivery.counters import read_counts
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.counters import read_counts
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.paths import default_journal
 from journals import accept
 

@@ -12,7 +12,7 @@ import pytest
 
 from asgi import serve
 from centtrack import TelemetryMiddleware
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.testing import make_scope
 from processes import kill_group
 from servers import free_port

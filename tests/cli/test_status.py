@@ -15,7 +15,7 @@ import termios
 import pytest
 
 import centtrack
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.paths import default_journal
 from journals import accept
 from processes import kill_group

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
+from centtrack.delivery.sending.deliverer import Deliverer
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from centtrack import PrivacyPolicy
 from centtrack.delivery.cookie_review import CookieReview, review_cookies
-from centtrack.delivery.cookie_table import OTHERS, StoredCookie
+from centtrack.delivery.journal.cookie_table import OTHERS, StoredCookie
 from centtrack.policy.model import Document
 from centtrack.policy.registry_file import write_entry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 
@@ -13,8 +14,8 @@ from centtrack import PrivacyPolicy
 from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
 from centtrack.consent.token import Choice, ConsentTokens
-from centtrack.delivery.counters import read_counts
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.counters import read_counts
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.delivery.records import Encoded, Limits
 from centtrack.errors import RetryLater
@@ -79,7 +80,7 @@ def test_closing_delivers_everything_and_ends_the_threads(pipeline, threads, tmp
     visit(one, 2_000)
     one.close()
     assert len(sink.events) == 2_000
-    assert threads() == []
+    eventually(lambda: threads() == [])
     counts = read_counts(tmp_path / "journal.db")
     assert [(worker.state, worker.offered, worker.accepted) for worker in counts.workers] == [("ended", 2_000, 2_000)]
     assert counts.closes
@@ -381,3 +382,81 @@ def test_a_process_that_ends_without_closing(tmp_path, pipeline, ending, state):
         pipeline(JsonLinesSink(f"jsonl:{file}")).start()
     eventually(lambda: file.exists() and len(file.read_bytes().splitlines()) == 100)
     assert read_counts(tmp_path / "journal.db").workers[0].state == state
+
+
+FORK = """
+import os, sys, threading, warnings
+from pathlib import Path
+from centtrack import PrivacyPolicy
+from centtrack.capture.capture import Capture
+from centtrack.capture.observation import Observation
+from centtrack.delivery.pipeline import Pipeline
+from centtrack.testing import MemorySink
+
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 says that this process has threads
+begun, goes_on = threading.Event(), threading.Event()
+
+def stop_here():
+    if threading.current_thread().name == "held":
+        begun.set()
+        assert goes_on.wait(30)
+
+class Sink(MemorySink):
+    @property
+    def name(self):  # asked for while the pipeline starts
+        stop_here()
+        return "sink"
+
+    name = name.setter(lambda *_: None)
+
+class What(str):
+    def __hash__(self):  # asked for while it is counted
+        stop_here()
+        return super().__hash__()
+
+def record():
+    pipeline.observe(Observation("http", None, [], 1.7e9, path="/", method="GET", status=200))
+    assert pipeline.flush(20)
+
+def note():
+    pipeline.capture.note(What("what"))
+
+pipeline = Pipeline(Capture(PrivacyPolicy.profile("cent")), [Sink()], Path(sys.argv[1]))
+thread = threading.Thread(target={"start": pipeline.start, "note": note}[sys.argv[2]], name="held", daemon=True)
+thread.start()
+assert begun.wait(30)
+child = os.fork()
+if child == 0:
+    try:
+        record()
+        note()
+        threads = [threading.Thread(target=record) for _ in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        pipeline.close()
+        os._exit(0)
+    finally:
+        os._exit(1)
+assert os.waitpid(child, 0)[1] == 0
+goes_on.set()
+thread.join()
+record()
+pipeline.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("work", ["start", "note"])
+def test_a_fork_while_another_thread_holds_a_lock(tmp_path, work):
+    """Of the pipeline that starts, or of what counts. Nobody in the child could release it."""
+    run_python(FORK, tmp_path / "journal.db", work)
+    counts = read_counts(tmp_path / "journal.db")
+    assert sorted((worker.state, worker.offered, worker.accepted) for worker in counts.workers) == [
+        ("ended", 1, 1),
+        ("ended", 9, 9),
+    ]
+    assert counts.noted == {"what": 2 if work == "note" else 1}
+    assert counts.closes
+    assert [(sink.name, sink.delivered) for sink in counts.sinks] == [("sink", 10)]

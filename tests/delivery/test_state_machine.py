@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from centtrack.delivery.counters import read_counts
-from centtrack.delivery.dead_letters import drop_dead, list_dead, retry_dead
-from centtrack.delivery.housekeeping import MAX_UNSEEN_S
-from centtrack.delivery.journal import Journal
-from centtrack.delivery.quota import JournalFullError
+from centtrack.delivery.journal.counters import read_counts
+from centtrack.delivery.journal.dead_letters import drop_dead, list_dead, retry_dead
+from centtrack.delivery.journal.housekeeping import MAX_UNSEEN_S
+from centtrack.delivery.journal.journal import Journal
+from centtrack.delivery.journal.quota import JournalFullError
 from centtrack.delivery.records import Limits
 from journals import OFFERED, accept, hold
 from processes import python
@@ -34,7 +34,7 @@ CRASH = """
 import os, signal, sys
 from pathlib import Path
 sys.path.append(sys.argv[2])
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from journals import accept
 journal = Journal(Path(sys.argv[1]))
 journal.open()

@@ -9,7 +9,7 @@ from typing import Any
 
 from asgi import body, sending, start
 from centtrack import PrivacyPolicy, TelemetryMiddleware
-from centtrack.delivery.counters import Counts, read_counts
+from centtrack.delivery.journal.counters import Counts, read_counts
 from centtrack.sinks.base import Sink
 from centtrack.testing import make_scope
 

@@ -10,9 +10,9 @@ import msgspec
 
 import journals
 from centtrack import Event
-from centtrack.delivery.counters import SinkCounts, read_counts
-from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.counters import SinkCounts, read_counts
+from centtrack.delivery.journal.journal import Journal
+from centtrack.delivery.sending.deliverer import Deliverer
 from centtrack.sinks.base import Sink, name_of
 from centtrack.testing import make_event
 from waiting import eventually

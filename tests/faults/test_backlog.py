@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from centtrack.testing import make_event
 from faults.apps import Host, accepted
 from faults.judge import TESTS, IdFile, JudgeSink

@@ -22,7 +22,7 @@ from pathlib import Path
 time.sleep = lambda seconds: threading.Event().wait(seconds)  # libfaketime spoils the real one as the clock is set
 folder, clock, first, days = Path(sys.argv[1]), Path(sys.argv[3]), float(sys.argv[4]), json.loads(sys.argv[5])
 sys.path.insert(0, sys.argv[2])
-from centtrack.delivery import backoff, carrier
+from centtrack.delivery.sending import backoff, carrier
 from faults.apps import Host, accepted
 from faults.judge import CountingSink
 from faults.strike import Strikes

@@ -87,7 +87,7 @@ COOKIES = [
     (b"x-last", b"\xff"),
 ]
 OURS = {b"accept-ch", b"cache-control", b"vary", b"x-centtrack-explain", b"set-cookie"}
-COUNTING = "delivery/queue.py"
+COUNTING = "delivery/recording/queue.py"
 
 
 class AppError(Exception):

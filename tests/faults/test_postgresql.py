@@ -8,8 +8,8 @@ import pytest
 
 from asgi import Recording, body, sending, start
 from centtrack import PrivacyPolicy, track
-from centtrack.delivery import backoff
-from centtrack.delivery import carrier as delivery
+from centtrack.delivery.sending import backoff
+from centtrack.delivery.sending import carrier as delivery
 from centtrack.testing import make_event, make_scope
 from databases import own_postgresql_server
 from faults.feed import Feed, make_events

@@ -69,7 +69,7 @@ from pathlib import Path
 warnings.simplefilter("ignore", DeprecationWarning)
 folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
 sys.path.insert(0, sys.argv[3])
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.journal import Journal
 from faults.apps import Host
 from faults.judge import IdFile
 

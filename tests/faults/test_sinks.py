@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from deltalake import DeltaTable
 
-from centtrack.delivery import backoff
-from centtrack.delivery import carrier as delivery
+from centtrack.delivery.sending import backoff
+from centtrack.delivery.sending import carrier as delivery
 from centtrack.sinks.delta import DeltaSink
 from centtrack.sinks.jsonl import JsonLinesSink
 from centtrack.testing import make_event

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from centtrack import PrivacyPolicy, TelemetryMiddleware
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.errors import Rejected
 from centtrack.monitoring import metrics_app
 from waiting import eventually

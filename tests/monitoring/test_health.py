@@ -7,7 +7,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from centtrack import PrivacyPolicy, TelemetryMiddleware
-from centtrack.delivery.queue import MAX_BYTES, MAX_ENTRIES
+from centtrack.delivery.recording.queue import MAX_BYTES, MAX_ENTRIES
 from centtrack.delivery.state import PipelineState, SinkState
 from centtrack.errors import RetryLater
 from centtrack.monitoring import Health, health_of

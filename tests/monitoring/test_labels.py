@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import centtrack
-from centtrack.delivery.losses import LostReason
-from centtrack.delivery.withholding import Reason
+from centtrack.delivery.journal.losses import LostReason
+from centtrack.delivery.sending.withholding import Reason
 from centtrack.monitoring.labels import DROPPED, LOST, OTHER, WITHHELD, fold_reasons
 
 SOURCE = Path(centtrack.__file__).parent

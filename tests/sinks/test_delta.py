@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.errors import ConfigurationError, Rejected, RetryLater
 from centtrack.sinks import Batch, delta, open_sink
 from centtrack.testing import make_event
@@ -242,8 +242,8 @@ WRITER = """
 import sys
 from pathlib import Path
 import msgspec
-from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.sending.deliverer import Deliverer
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Encoded
 from centtrack.sinks import delta, open_sink
 from centtrack.testing import make_event

@@ -150,6 +150,11 @@ class Capture:
         with self._noting:
             self._noted[what] += 1
 
+    def begin_anew(self) -> None:
+        """In the child of a fork: nobody there could release the lock, and what the parent saw of cookies is its own."""
+        self._noting = threading.Lock()
+        self.inventory.forget()
+
     def _take_stock(self, seen: Observation, made: Made) -> None:
         """Note which cookies came, and which the app set."""
         if made.cookies:

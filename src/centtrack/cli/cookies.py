@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from centtrack.cli.output import FINDING, JournalOption, console, find_journal, print_no_journal, printable
 from centtrack.delivery.cookie_review import CookieReview, Remark, ReviewedCookie, review_cookies
-from centtrack.delivery.cookie_table import StoredCookie, read_cookies
+from centtrack.delivery.journal.cookie_table import StoredCookie, read_cookies
 from centtrack.errors import ConfigurationError
 from centtrack.policy.model import Cookie
 from centtrack.policy.policy import POLICY_VARIABLE, PrivacyPolicy

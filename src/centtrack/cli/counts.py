@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from centtrack.cli.output import printable
-from centtrack.delivery.counters import Counts, SinkCounts, WorkerCounts
+from centtrack.delivery.journal.counters import Counts, SinkCounts, WorkerCounts
 
 _FIRST_DAY = dt.date(1970, 1, 1)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

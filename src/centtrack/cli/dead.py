@@ -13,7 +13,14 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from centtrack.cli.output import FINDING, JournalOption, console, errors, find_journal, print_no_journal, printable
-from centtrack.delivery.dead_letters import DeadLetter, DeadLetterInfo, drop_dead, list_dead, read_dead, retry_dead
+from centtrack.delivery.journal.dead_letters import (
+    DeadLetter,
+    DeadLetterInfo,
+    drop_dead,
+    list_dead,
+    read_dead,
+    retry_dead,
+)
 from centtrack.errors import ConfigurationError
 
 app = typer.Typer(help="Dead letters: events that a sink will never take.", no_args_is_help=True)

@@ -15,10 +15,10 @@ import typer
 
 from centtrack.cli.output import PolicyOption, read_policy
 from centtrack.cli.signals import StopSignals
-from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.paths import default_journal
 from centtrack.delivery.pipeline import DELIVER_WITHIN_S
-from centtrack.delivery.withholding import check_third_parties
+from centtrack.delivery.sending.deliverer import Deliverer
+from centtrack.delivery.sending.withholding import check_third_parties
 from centtrack.errors import MissingExtraError
 from centtrack.logs import JsonFormatter
 from centtrack.monitoring.health import Health, problems_of

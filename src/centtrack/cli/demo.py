@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from centtrack.cli.output import FINDING, console, errors
 from centtrack.cli.report import print_report
 from centtrack.cli.status import print_counts
-from centtrack.delivery.counters import read_counts
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.errors import MissingExtraError
 from centtrack.reports.lake import open_lake
 from centtrack.reports.report import make_report

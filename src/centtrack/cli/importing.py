@@ -12,12 +12,12 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 
 from centtrack.capture.capture import Capture
 from centtrack.cli.output import COULD_NOT_RUN, PolicyOption, SinkOption, console, errors, read_policy, read_sink
-from centtrack.delivery.counters import Counts, read_counts
-from centtrack.delivery.deliverer import Deliverer
-from centtrack.delivery.journal import Journal
+from centtrack.delivery.journal.counters import Counts, read_counts
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.paths import default_journal
 from centtrack.delivery.records import Limits
-from centtrack.delivery.withholding import make_withholding
+from centtrack.delivery.sending.deliverer import Deliverer
+from centtrack.delivery.sending.withholding import make_withholding
 from centtrack.importing import ImportSummary, LogFile, LogImport
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.sinks.base import Sink, is_storing, name_of

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from centtrack.cli.counts import tell_counts
 from centtrack.cli.output import COULD_NOT_RUN, FINDING, console, errors, print_no_journal
-from centtrack.delivery.counters import Counts, read_counts
+from centtrack.delivery.journal.counters import Counts, read_counts
 from centtrack.delivery.paths import known_journals
 from centtrack.errors import ConfigurationError, JournalError
 

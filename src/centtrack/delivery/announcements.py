@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from centtrack.capture.capture import Capture
 from centtrack.delivery import clock
-from centtrack.delivery.withholding import find_unmatched
+from centtrack.delivery.sending.withholding import find_unmatched
 
 
 def announce(capture: Capture, sinks: Sequence[str], bucket_s: int | None) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from pydantic import ValidationError
 
-from centtrack.delivery.cookie_table import StoredCookie
+from centtrack.delivery.journal.cookie_table import StoredCookie
 from centtrack.policy.known_cookies import find_known
 from centtrack.policy.model import MAX_COOKIE_DAYS, UNCLASSIFIED, Cookie
 from centtrack.scrub.text import scrub

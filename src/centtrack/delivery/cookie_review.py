@@ -10,7 +10,7 @@ from typing import Literal
 
 from centtrack.consent.registry import CookieRegistry, registry_of
 from centtrack.delivery.cookie_proposals import propose
-from centtrack.delivery.cookie_table import OTHERS, StoredCookie
+from centtrack.delivery.journal.cookie_table import OTHERS, StoredCookie
 from centtrack.policy.known_cookies import find_known
 from centtrack.policy.model import MAX_COOKIE_DAYS, UNCLASSIFIED, Cookie
 from centtrack.policy.policy import PrivacyPolicy

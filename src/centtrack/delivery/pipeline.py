@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,15 +18,15 @@ from centtrack.capture.capture import Capture
 from centtrack.capture.custom import CustomEvent
 from centtrack.capture.observation import Observation
 from centtrack.delivery.announcements import announce
-from centtrack.delivery.confirming import wait_for
-from centtrack.delivery.deliverer import Deliverer
 from centtrack.delivery.paths import default_journal
-from centtrack.delivery.queue import Work, weigh
-from centtrack.delivery.recorder import Recorder
+from centtrack.delivery.recording.confirming import wait_for
+from centtrack.delivery.recording.queue import Work, weigh
+from centtrack.delivery.recording.recorder import Recorder
+from centtrack.delivery.recording.writer import Totals
 from centtrack.delivery.records import DEFAULT_LIMITS, Limits
+from centtrack.delivery.sending.deliverer import Deliverer
+from centtrack.delivery.sending.withholding import check_third_parties
 from centtrack.delivery.state import PipelineState
-from centtrack.delivery.withholding import check_third_parties
-from centtrack.delivery.writer import Totals
 from centtrack.errors import ConfigurationError
 from centtrack.event import Event
 from centtrack.folders import make_private_folder, state_folder
@@ -42,6 +43,8 @@ MODES: tuple[str, ...] = get_args(Mode)
 COMMIT_WITHIN_S = 2.0
 DELIVER_WITHIN_S = 5.0
 _MAX_SAID = 64  # problems that are logged: an app may pass on names that its visitors made up
+
+_all: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
 
 class Pipeline:
@@ -94,34 +97,29 @@ class Pipeline:
         self._on_start = on_start
         self._salts = salts or self.journal.with_name("salts")
         self._lock = threading.Lock()
-        self._owner: int | None = None
         self._recorder: Recorder | None = None
         self._deliverers: list[Deliverer] = []
         self._written: Totals = {}
         self._unconfirmed = 0
         self._last_state = PipelineState()
         self._said: set[str] = set()
+        _all.add(self)
 
     @property
     def recorder(self) -> Recorder:
         """This process's recorder, started if need be."""
         recorder = self._recorder
-        return recorder if recorder is not None and self._owner == os.getpid() else self.start()
+        return self.start() if recorder is None else recorder
 
     @property
     def is_running(self) -> bool:
         """Whether this process records."""
-        return self._recorder is not None and self._owner == os.getpid()
+        return self._recorder is not None
 
     def start(self) -> Recorder:
         """Start the threads of this process, if they don't run yet."""
-        if self._owner not in {None, os.getpid()}:
-            self._lock = threading.Lock()  # the parent's may have been held when it forked
-            self._last_state = PipelineState()
-            self._written = self.capture.totals()  # which the parent writes, as it does what it saw of cookies
-            self.capture.inventory.forget()
         with self._lock:
-            if self._recorder is not None and self._owner == os.getpid():
+            if self._recorder is not None:
                 return self._recorder
             with suppress(OSError):  # the recorder says so, and tries again
                 make_private_folder(self.journal.parent)
@@ -146,12 +144,20 @@ class Pipeline:
             recorder.start()
             for deliverer in deliverers:
                 deliverer.start()
-            self._deliverers, self._recorder, self._owner = deliverers, recorder, os.getpid()
+            self._deliverers, self._recorder = deliverers, recorder
             atexit.register(self.close)
         for level, text in announce(self.capture, list(map(name_of, self.sinks)), self.bucket_s):
             self.say_once(text, level)
         self._on_start(self)
         return recorder
+
+    def begin_anew(self) -> None:
+        """In the child of a fork: threads, locks and what isn't written yet are the parent's, which goes on."""
+        self._lock = threading.Lock()
+        self._recorder, self._deliverers = None, []
+        self._last_state, self._unconfirmed = PipelineState(), 0
+        self.capture.begin_anew()
+        self._written = self.capture.totals()
 
     def _warm(self) -> None:
         """In the recorder's thread: this may take its time. Salts that nobody uses any more go."""
@@ -214,10 +220,10 @@ class Pipeline:
     def close(self) -> None:
         """Commit what is queued (2 s at most), deliver until the deadline (5 s), leave the rest in the journal."""
         with self._lock:
-            if self._recorder is None or self._owner != os.getpid():
+            if self._recorder is None:
                 return
             recorder, deliverers = self._recorder, self._deliverers
-            self._recorder, self._deliverers, self._owner = None, [], None
+            self._recorder, self._deliverers = None, []
         atexit.unregister(self.close)
         if self.capture.visitors.salts is not None:
             self.capture.visitors.salts.stop()
@@ -232,12 +238,12 @@ class Pipeline:
 
     def flush(self, timeout_s: float = COMMIT_WITHIN_S) -> bool:
         """Wait until what was recorded before is in the journal."""
-        return self._recorder is None or self._owner != os.getpid() or self._recorder.flush(timeout_s)
+        return self._recorder is None or self._recorder.flush(timeout_s)
 
     def state(self) -> PipelineState:
         """How this process is doing; after `close()`, how it did. Cheap, and from any thread."""
         recorder, deliverers = self._recorder, self._deliverers
-        if recorder is None or self._owner != os.getpid():
+        if recorder is None:
             return self._last_state
         return self._state_of(recorder, deliverers)
 
@@ -260,3 +266,12 @@ class Pipeline:
 def _wake(deliverers: Sequence[Deliverer]) -> None:
     for deliverer in deliverers:
         deliverer.wake()
+
+
+def _begin_anew() -> None:
+    for pipeline in list(_all):
+        pipeline.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

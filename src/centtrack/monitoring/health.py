@@ -9,7 +9,7 @@ from typing import Any, Literal
 from centtrack.asked import AskedRequest
 from centtrack.consent.state import SCOPE_KEY
 from centtrack.delivery.pipeline import Pipeline
-from centtrack.delivery.queue import MAX_BYTES, MAX_ENTRIES
+from centtrack.delivery.recording.queue import MAX_BYTES, MAX_ENTRIES
 from centtrack.delivery.state import PipelineState, SinkCondition, SinkState
 
 Status = Literal["ok", "degraded", "failing"]

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from centtrack.delivery.counters import Counts, SinkCounts, read_counts
+from centtrack.delivery.journal.counters import Counts, SinkCounts, read_counts
 from centtrack.delivery.state import PipelineState
 from centtrack.errors import JournalError
 from centtrack.monitoring.labels import DROPPED, LOST, WITHHELD, fold_reasons

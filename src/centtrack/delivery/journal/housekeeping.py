@@ -1,0 +1,131 @@
+"""What a journal forgets with time: sinks that nobody delivers to any more, and what waited too long."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from centtrack.delivery import clock
+from centtrack.delivery.journal.batches import count_pending, delete_passed, today
+from centtrack.delivery.journal.losses import LostReason, note_lost
+from centtrack.delivery.journal.set_aside import remove_aside
+from centtrack.logs import report
+
+logger = logging.getLogger(__name__)
+
+MAX_UNSEEN_S = 7 * 86_400
+"""Seconds of running after which the cursor of a sink expires that no process delivers to."""
+MAX_KEPT_DAYS = 30
+"""Of dead letters, and of damaged journals that were set aside."""
+
+_MAX_STEP_S = 120.0  # a clock that jumps, or a night without power, doesn't count as running
+_SHRINK_FROM = 1_000  # pages
+_SHRINK_BY = 2_000  # pages at once: others wait meanwhile
+
+
+class Housekeeping:
+    """One round of it.
+
+    Args:
+        folder: of the journal.
+        sink: whose deliverer does it.
+        retention_days: how long this sink's events may wait; None: for ever.
+    """
+
+    def __init__(self, folder: Path, sink: str, retention_days: int | None) -> None:
+        self._folder = folder
+        self._sink = sink
+        self._retention_days = retention_days
+        self._kept_days = min(retention_days or MAX_KEPT_DAYS, MAX_KEPT_DAYS)
+
+    def run(self, database: apsw.Connection) -> bool:
+        """Do it, in a transaction of the caller's; whether events were deleted."""
+        self._note_seen(database)
+        gone = self._remove_unseen(database) + self._expire_rows(database) + self._expire_dead(database)
+        if gone:
+            delete_passed(database)
+        self._expire_aside(database)
+        return gone > 0
+
+    def _note_seen(self, database: apsw.Connection) -> None:
+        """Add the time since anybody's last round to that for which the others weren't seen."""
+        at = clock.now()
+        kept_at: Any = database.execute("select value from meta where key = 'kept_at'").get
+        passed_s = min(max(at - kept_at, 0.0), _MAX_STEP_S) if isinstance(kept_at, float) else 0.0
+        database.execute("insert or replace into meta values ('kept_at', ?)", (at,))
+        database.execute("update sink set unseen_s = unseen_s + ? where name != ?", (passed_s, self._sink))
+        database.execute("update sink set unseen_s = 0 where name = ?", (self._sink,))
+
+    def _remove_unseen(self, database: apsw.Connection) -> int:
+        rows = database.execute("select name from sink where unseen_s >= ?", (MAX_UNSEEN_S,)).fetchall()
+        for (name,) in rows:
+            _remove_sink(database, str(name))
+        return len(rows)
+
+    def _expire_rows(self, database: apsw.Connection) -> int:
+        """Pass what waited too long. A batch that was attempted once stays as it is, or goes as a whole."""
+        if self._retention_days is None:
+            return 0
+        found: Any = database.execute(
+            """select max(sequence), coalesce(sum(count) filter (where batch.sink is null or batch.sink = name), 0),
+            attempt from sink join batch on sequence > cursor
+            where name = ? and sequence < coalesce((select min(sequence) from batch where day >= ?), 1 << 62)""",
+            (self._sink, today() - self._retention_days),
+        ).get
+        last, count, attempt = found
+        if last is None or last < attempt:
+            return 0
+        database.execute("update sink set cursor = ? where name = ?", (last, self._sink))
+        self._lose(database, self._sink, "retention", count)
+        return int(count)
+
+    def _expire_dead(self, database: apsw.Connection) -> int:
+        """Delete old dead letters of this sink, and of such as are gone."""
+        rows: Any = database.execute(
+            "select sink, count(*) from dead where day < ?1 or (day < ?2 and sink = ?3) group by sink",
+            (today() - MAX_KEPT_DAYS, today() - self._kept_days, self._sink),
+        )
+        gone = 0
+        for sink, count in rows.fetchall():
+            days = self._kept_days if sink == self._sink else MAX_KEPT_DAYS
+            database.execute("delete from dead where sink = ? and day < ?", (sink, today() - days))
+            self._lose(database, sink, "dead_retention", count)
+            gone += count
+        return gone
+
+    def _lose(self, database: apsw.Connection, sink: str, reason: LostReason, count: int) -> None:
+        note_lost(database, sink, {reason: count})
+        if count:
+            message = "%d events for %s waited longer than is allowed (%s) and were deleted"
+            report(
+                logger, logging.WARNING, "events_expired", message, count, sink, reason,
+                sink=sink, reason=reason, count=count,
+            )  # fmt: skip
+
+    def _expire_aside(self, database: apsw.Connection) -> None:
+        """Delete old journals that were set aside."""
+        rows = database.execute("select name from aside where day < ?", (today() - self._kept_days,)).fetchall()
+        for (name,) in rows:
+            remove_aside(self._folder / str(name))
+            database.execute("delete from aside where name = ?", (name,))
+
+
+def _remove_sink(database: apsw.Connection, sink: str) -> None:
+    """Forget a sink. What waited for it stays counted."""
+    unseen = count_pending(database, sink)
+    database.execute("delete from sink where name = ?", (sink,))
+    for table in ("batch", "lost", "withheld"):
+        database.execute(f"delete from {table} where sink = ?", (sink,))  # noqa: S608
+    note_lost(database, sink, {"unseen": unseen})
+    message = "no process has delivered to %s for 7 days: its place in the journal and %d events that waited are gone"
+    report(logger, logging.WARNING, "sink_removed", message, sink, unseen, sink=sink, count=unseen)
+
+
+def shrink(database: apsw.Connection) -> None:
+    """Give free pages back to the disk, a few at a time, if there are many."""
+    free = int(database.pragma("freelist_count"))
+    if free >= _SHRINK_FROM and free * 2 >= int(database.pragma("page_count")):
+        database.execute(f"pragma incremental_vacuum({_SHRINK_BY})").fetchall()
