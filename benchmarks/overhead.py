@@ -321,7 +321,7 @@ class Ours(Bare):
             raise RuntimeError(f"{self.name}: {self.middleware.problem}")
         pipeline.start()
         deadline = time.monotonic() + START_WITHIN_S
-        while not pipeline.recorder.is_warm and time.monotonic() < deadline:
+        while not pipeline.capture.is_warm and time.monotonic() < deadline:
             time.sleep(0.01)
         pipeline.flush(START_WITHIN_S)
 

@@ -9,12 +9,30 @@ from centtrack.delivery.sending.deliverer import Deliverer
 
 
 @pytest.fixture
-def journal(tmp_path):
+def path(tmp_path):
+    """Where the journal is."""
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def opened(path):
+    """Open the journal, as a process does: `opened()`."""
+    made = []
+
+    def make(**options):
+        made.append(Journal(path, **options))
+        made[-1].open()
+        return made[-1]
+
+    yield make
+    for journal in made:
+        journal.close()
+
+
+@pytest.fixture
+def journal(opened):
     """An open journal, as the recorder has it."""
-    one = Journal(tmp_path / "journal.db")
-    one.open()
-    yield one
-    one.close()
+    return opened()
 
 
 @pytest.fixture

@@ -106,7 +106,6 @@ def test_what_a_failing_sink_did_not_take_stays_for_the_next_start(pipeline):
     one.start()
     visit(one, 10)
     assert one.flush(30)
-    one._deliverers[0]._deadline = 0
     one.close()
     sink = MemorySink()
     pipeline(sink).start()

@@ -245,7 +245,7 @@ os._exit(0)
 )
 
 
-@pytest.mark.parametrize("how", ["os._exit", "lifespan off", "mounted"])
+@pytest.mark.parametrize("how", ["os._exit", "lifespan off", "mounted"] if LONG else ["os._exit"])
 def test_an_end_that_nobody_hears_of(tmp_path, row, how):
     """The sink is down until then, so that all waits for the next start."""
     app = server_apps.MOUNTED if how == "mounted" else server_apps.WITHOUT_LIFESPAN

@@ -151,7 +151,7 @@ class Capture:
             self._noted[what] += 1
 
     def begin_anew(self) -> None:
-        """In the child of a fork: nobody there could release the lock, and what the parent saw of cookies is its own."""
+        """In the child of a fork: nobody there could release the lock, and the parent keeps what it counted."""
         self._noting = threading.Lock()
         self.inventory.forget()
 

@@ -8,29 +8,8 @@ import msgspec
 import pytest
 
 from centtrack.delivery.journal.counters import read_counts
-from centtrack.delivery.journal.journal import Journal
 from centtrack.testing import make_event
 from journals import accept, hold
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def opened(path):
-    """Open the journal, as a process does: `opened()`."""
-    made = []
-
-    def make(**options):
-        made.append(Journal(path, **options))
-        made[-1].open()
-        return made[-1]
-
-    yield make
-    for journal in made:
-        journal.close()
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,10 @@ import pytest
 from centtrack.consent.inventory import CookieSeen
 from centtrack.delivery.journal.cookie_table import MAX_ROWS, OTHERS, add_cookies, read_cookies
 from centtrack.delivery.journal.counters import read_counts
-from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Encoded
 from centtrack.errors import JournalError
 
 DAY_S = 86_400
-
-
-@pytest.fixture
-def journal(tmp_path):
-    one = Journal(tmp_path / "journal.db")
-    one.open()
-    yield one
-    one.close()
 
 
 def add(journal, *seen, today=20_000):

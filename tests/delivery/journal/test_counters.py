@@ -14,14 +14,6 @@ from journals import ACCEPTED, EXCLUDED, OFFERED, accept, hold
 from processes import python, run_python
 
 
-@pytest.fixture
-def journal(tmp_path):
-    one = Journal(tmp_path / "journal.db")
-    one.open()
-    yield one
-    one.close()
-
-
 @pytest.mark.parametrize(
     ("offered", "accepted", "dropped", "in_flight"),
     [(0, 0, {}, 0), (5, 5, {}, 0), (5, 2, {"excluded": 2, "bot": 1}, 0), (5, 2, {"excluded": 2}, 1)],

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from centtrack.delivery.journal.counters import read_counts
-from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.journal.journal_file import JournalGoneError
 from journals import accept
 from processes import run_python
@@ -65,14 +64,6 @@ def test_children_that_open_it_anew(tmp_path):
     assert accepted["child"] == CHILDREN
     assert accepted["one"] + accepted["two"] == written
     assert counts.closes
-
-
-@pytest.fixture
-def journal(tmp_path):
-    one = Journal(tmp_path / "journal.db")
-    one.open()
-    yield one
-    one.close()
 
 
 def fork():

@@ -8,30 +8,9 @@ import apsw
 import pytest
 
 from centtrack.delivery.journal.counters import read_counts
-from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Encoded
 from centtrack.errors import JournalError
 from journals import ACCEPTED, EXCLUDED, OFFERED, accept, hold
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def opened(path):
-    """Open the journal, as a process does: `opened()`."""
-    made = []
-
-    def make():
-        made.append(Journal(path))
-        made[-1].open()
-        return made[-1]
-
-    yield make
-    for journal in made:
-        journal.close()
 
 
 def batch(journal, sink, most=100):

@@ -21,26 +21,6 @@ from centtrack.errors import JournalError
 from journals import ACCEPTED, accept, append_batches
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def opened(path):
-    """Open the journal, as a process does: `opened()`."""
-    made = []
-
-    def make(**options):
-        made.append(Journal(path, **options))
-        made[-1].open()
-        return made[-1]
-
-    yield make
-    for journal in made:
-        journal.close()
-
-
 def test_its_folder_and_files_are_the_owners_only(tmp_path):
     before = os.umask(0)
     try:

@@ -5,30 +5,9 @@ from __future__ import annotations
 import pytest
 
 from centtrack.delivery.journal.counters import read_counts
-from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.journal.quota import JournalFullError
 from centtrack.delivery.records import Limits
 from journals import EXCLUDED, OFFERED, accept, hold
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def opened(path):
-    """Open the journal, as a process does: `opened()`."""
-    made = []
-
-    def make(**options):
-        made.append(Journal(path, **options))
-        made[-1].open()
-        return made[-1]
-
-    yield make
-    for journal in made:
-        journal.close()
 
 
 def test_at_its_limit_it_takes_no_more_events(opened, path):

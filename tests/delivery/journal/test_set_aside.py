@@ -22,11 +22,6 @@ PAGE = 4_096
 LONG = os.environ.get("CENTTRACK_FAULTS") == "long"
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
 def fill(path, events=400):
     """A journal that was in use: two sinks, what was delivered, withheld, refused and what waits."""
     journal = Journal(path)

@@ -25,11 +25,6 @@ DEADLINE_S = 30
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
 def recorder(path):
     """Start a recorder: `recorder(**options)`."""
     made = []

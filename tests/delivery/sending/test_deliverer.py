@@ -78,9 +78,10 @@ def test_one_that_ends_does_not_wait_for_what_others_record_since(journal, deliv
 
 def test_one_that_ends_waits_for_what_was_accepted_before(journal, deliver):
     goes_on = threading.Event()
-    deliver(Scripted(goes_on))
+    first, sink = Scripted(goes_on), Scripted()
+    deliver(first)
     accepted = accept(journal, make_event())
-    sink = Scripted()
+    eventually(lambda: "write" in first.calls)
     other = deliver(sink)
     eventually(lambda: other.state().condition == "standby")
     other.drain(3_600)
