@@ -202,8 +202,9 @@ def test_all_that_was_accepted_arrives(tmp_path, way, app):
             server.stop()
             logs.append(server.log())
         expected = [*expected, prefix + "/next"]
-    assert sorted(taken.path for taken in file.taken()) == sorted(expected)
-    assert len(file.ids()) == len(expected)
+    # One that ends without a word may have no time to note that its last batch was taken: that comes again, as it was.
+    assert len(file.doubled_batches()) <= (0 if tells else WAYS[way].workers)
+    assert sorted({taken.event_id: taken.path for taken in file.taken()}.values()) == sorted(expected)
     counts = site.counts()
     assert counts.closes
     assert [sink.pending for sink in counts.sinks] == [0]

@@ -64,7 +64,7 @@ def test_workers_forked_from_a_process_that_records(tmp_path, row):
 
 # Forks at any moment of the threads' work: two offer events, one commits, one delivers, one holds the journal's lock.
 FORKING = """
-import os, sys, threading, time, warnings
+import asyncio, os, sys, threading, time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore", DeprecationWarning)
 folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
@@ -77,9 +77,10 @@ host, over = Host(folder, IdFile(folder / "ids")), threading.Event()
 
 def visit():
     mine = Host.__new__(Host)
-    mine.__dict__.update(host.__dict__, visited=host.visited.copy())
-    while not over.wait(0.005):
-        mine.visit(5, f"/{threading.get_native_id()}/")
+    with asyncio.Runner() as runner:
+        mine.__dict__.update(host.__dict__, visited=host.visited.copy(), _runner=runner)
+        while not over.wait(0.005):
+            mine.visit(5, f"/{threading.get_native_id()}/")
 
 def write():
     journal = Journal(host.journal)
@@ -89,6 +90,8 @@ def write():
             time.sleep(0.005)
     journal.close()
 
+failed = []
+threading.excepthook = failed.append
 host.visit(1, "/first/")
 assert host.pipeline.flush(30)
 threads = [threading.Thread(target=work) for work in (visit, visit, write)]
@@ -98,6 +101,7 @@ stuck = 0
 for number in range(rounds):
     child = os.fork()
     if child == 0:
+        inherited, host._runner = host._runner, asyncio.Runner()  # closing that one would disturb the parent's
         host.visited.clear()
         host.visit(5, f"/child-{number}/")
         os._exit(0 if host.pipeline.flush(10) else 3)
@@ -113,6 +117,7 @@ over.set()
 for thread in threads:
     thread.join()
 host.close()
+assert not failed, failed
 print(stuck)
 """
 

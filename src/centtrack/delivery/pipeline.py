@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
@@ -248,19 +249,8 @@ class Pipeline:
         return self._state_of(recorder, deliverers)
 
     def _state_of(self, recorder: Recorder, deliverers: Sequence[Deliverer]) -> PipelineState:
-        counts, writer = recorder.queue.counts(), recorder.writer
-        return PipelineState(
-            offered=counts.offered,
-            accepted=writer.accepted,
-            dropped=counts.dropped,
-            queued=counts.entries,
-            queued_bytes=counts.size,
-            unconfirmed=self._unconfirmed,
-            journal=writer.condition,
-            problem=writer.problem,
-            journal_bytes=writer.journal_bytes,
-            sinks=tuple(deliverer.state() for deliverer in deliverers),
-        )
+        sinks = tuple(deliverer.state() for deliverer in deliverers)
+        return replace(recorder.state(), unconfirmed=self._unconfirmed, sinks=sinks)
 
 
 def _wake(deliverers: Sequence[Deliverer]) -> None:

@@ -76,6 +76,17 @@ def test_one_that_ends_does_not_wait_for_what_others_record_since(journal, deliv
     sink.others_record = False
 
 
+def test_the_one_that_delivers_ends_too_while_others_go_on(journal, deliver):
+    sink = Busy(journal)
+    one = deliver(sink)
+    accept(journal, make_event())
+    sink.wait(1, 30)
+    one.drain(3_600)
+    eventually(lambda: one.state().condition == "ended")
+    assert one.join()
+    sink.others_record = False
+
+
 def test_one_that_ends_waits_for_what_was_accepted_before(journal, deliver):
     goes_on = threading.Event()
     first, sink = Scripted(goes_on), Scripted()

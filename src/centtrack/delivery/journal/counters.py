@@ -167,7 +167,7 @@ def read_counts(path: Path) -> Counts:
         with journal.database:  # one snapshot
             counts = _read(journal)
         return counts  # noqa: RET504 - for mypy, a connection might swallow errors
-    except (apsw.Error, TypeError, ValueError) as error:  # the last two: a damaged value
+    except (apsw.Error, OSError, TypeError, ValueError) as error:  # the last two: a damaged value
         raise JournalError(f"journal {path} can't be read: {type(error).__name__}: {error}") from None
     finally:
         journal.close()

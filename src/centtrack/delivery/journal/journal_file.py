@@ -93,7 +93,7 @@ class JournalFile(Forkable):
     def _connect(self, label: Label, *, may_create: bool) -> None:
         if may_create:
             self.place.make_file()
-        database = apsw.Connection(str(self.path))
+        database = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)  # the place made it
         try:
             database.set_busy_timeout(_BUSY_TIMEOUT_MS)
             self._prepare(database, label, may_create=may_create)

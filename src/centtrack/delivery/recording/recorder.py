@@ -15,6 +15,7 @@ from centtrack.delivery.recording.encoding import EventEncoder
 from centtrack.delivery.recording.queue import EventQueue, Item, Taken, Work
 from centtrack.delivery.recording.writer import TROUBLE, JournalWriter, Totals
 from centtrack.delivery.records import DEFAULT_LIMITS, Encoded, Limits
+from centtrack.delivery.state import PipelineState
 from centtrack.event import Event
 from centtrack.locks import no_fork
 from centtrack.logs import describe, report
@@ -99,6 +100,20 @@ class Recorder:
         self.queue.wake()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def state(self) -> PipelineState:
+        """How it is doing. From any thread."""
+        counts, writer = self.queue.counts(), self.writer
+        return PipelineState(
+            offered=counts.offered,
+            accepted=writer.accepted,
+            dropped=counts.dropped,
+            queued=counts.entries,
+            queued_bytes=counts.size,
+            journal=writer.condition,
+            problem=writer.problem,
+            journal_bytes=writer.journal_bytes,
+        )
 
     # In the thread.
 

@@ -63,6 +63,7 @@ class Carrier:
         self._housekeeping_at = 0.0
         self._look_at = 0.0
         self._paused_for = ""
+        self._newest: int | None = None  # row, when the end was asked for
 
     def deliver_until_over(self) -> None:
         """Deliver what there is and what comes, until the deadline, or until all is delivered that may be waited for.
@@ -80,12 +81,20 @@ class Carrier:
                 self._ending.pause(min(self._backoff.left_s or _LOOK_UP_S, _LOOK_UP_S))
             elif count := self._deliver_next():
                 idle_since = time.monotonic()
+                if is_last and self._is_done():
+                    return
                 if count < MAX_BATCH:  # else there is more, and nothing to wait for
                     self._ending.sleep(self._linger_s)
             elif not self._backoff.left_s:
                 if is_last:
                     return
                 idle_since = self._idle(idle_since)
+
+    def _is_done(self) -> bool:
+        """Whether all is delivered that was there when the end was asked for: other workers may go on recording."""
+        if self._newest is None:
+            self._newest = self._journal.newest_row()
+        return not self._journal.has_pending(self.name, self._newest)
 
     def _idle(self, since: float | None) -> float | None:
         """Wait for something new; tidy up after a while of that."""
