@@ -29,7 +29,7 @@ ALLOWED = {
     "sinks": "errors event logs policy locks",
     "delivery": "errors event locks folders logs policy consent visitor capture sinks scrub",
     "explain": "event policy capture",
-    "response": "asgi logs policy cookies visitor consent capture explain",
+    "response": "asgi logs policy cookies scrub visitor consent capture explain",
     "blind": "asgi logs consent",
     "asked": "asgi errors logs policy consent capture delivery",
     "request": "asgi logs consent capture delivery blind asked response",

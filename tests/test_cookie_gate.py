@@ -229,6 +229,23 @@ def test_an_undeclared_cookie_is_said_once_with_the_entry_to_add(recording, capl
         assert 'name = "un\\"known\\u0007"' in record.getMessage()
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"cart_77012345678", '"cart_[phone]"'),
+        (b"cart_77012345678%20x", '"cart_[phone] x"'),
+        (b"jane.doe%40example.com", '"[email]"'),
+    ],
+)
+def test_personal_data_in_the_name_of_an_undeclared_cookie_is_not_logged(recording, caplog, name, shown):
+    other = name.replace(b"5678", b"5679").replace(b"jane", b"john")
+    site = recording(sending(setting(name + b"=1", other + b"=1"), body()), policy("enforce"))
+    site.serve(scope())
+    [said] = [record.getMessage() for record in caplog.records if "[[cookies]]" in record.getMessage()]
+    assert f"sets a cookie {shown} that the policy doesn't declare" in said
+    assert "--declare" not in said  # which names no such cookie
+
+
 def test_an_unclassified_cookie_needs_a_category_not_an_entry(recording, caplog):
     rules = PrivacyPolicy.parse('[consent]\ngate = "enforce"\n[[cookies]]\nname = "odd"\ncategory = "unclassified"')
     first, _ = recording(sending(setting(b"odd=1"), body()), rules).serve(scope())

@@ -22,6 +22,7 @@ from asgi import Recording, Wire, body, sending, serve, start
 from centtrack import PrivacyPolicy, TelemetryMiddleware, consent_of, track
 from centtrack.capture.capture import Capture
 from centtrack.testing import MemorySink, make_scope
+from waiting import eventually
 
 OK = (start(), body(b"hello"))
 SHOP = """
@@ -404,8 +405,9 @@ def test_no_thread_can_be_started(recording, monkeypatch):
     recorded = recording()
     assert recorded.serve() == list(OK)
     monkeypatch.undo()
-    assert recorded.serve() == list(OK)
+    eventually(lambda: recorded.serve() == list(OK) and recorded.app.pipeline.is_running)
     assert len(recorded.events()) >= 1
+    assert recorded.dropped()["start_failed"] >= 1
 
 
 def test_helpers_of_ours_never_raise_in_the_app(recording, monkeypatch):
@@ -590,7 +592,13 @@ WRONG = [
     ({"policy": 5}, ["policy"]),
     ({"sink": None}, ["no sink", 'sink="delta:./telemetry"', "$CENTTRACK_SINK"]),
     ({"sink": []}, ["no sink"]),
-    ({"sink": "dleta:./lake"}, ["names no sink", 'Did you mean "delta"?']),
+    ({"sink": "delta"}, ["names no sink", 'Did you mean "delta:…"?']),
+    ({"mode": "sync"}, ["mode='sync'", "relaxed, confirmed, durable"]),
+    ({"deliver": "no"}, ["deliver='no'", "True or False"]),
+    ({"max_bytes": "1GB"}, ["max_bytes='1GB'", "1,000,000"]),
+    ({"max_bytes": 1_000}, ["max_bytes=1000", "1,000,000"]),
+    ({"min_free": -1}, ["min_free=-1", "bytes"]),
+    ({"sink": "dleta:./lake"}, ["names no sink", 'Did you mean "delta:"?']),
     ({"sink": 5}, ["int is no sink"]),
     ({"sink": [5]}, ["int is no sink"]),
     ({"sink": ["memory:", "memory:"]}, ["two sinks are named memory:"]),

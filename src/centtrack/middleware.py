@@ -107,8 +107,9 @@ class TelemetryMiddleware:
             capture = Capture(rules, proxies, secrets)
             self._editor = ResponseEditor(capture, debug=is_debug)
             self.pipeline = Pipeline(
-                capture, sinks, path, kept, debug=is_debug, mode=_read_mode(mode), deliver=deliver,
-                limits=_read_limits(max_bytes, min_free), on_start=export_metrics,
+                capture, sinks, path, kept, debug=is_debug, mode=_read_mode(mode),
+                deliver=_read_flag("deliver", deliver), limits=_read_limits(max_bytes, min_free),
+                on_start=export_metrics,
             )  # fmt: skip
         except ConfigurationError as error:
             self.problem = error
@@ -196,6 +197,12 @@ def _read_mode(mode: str) -> Mode:
     if mode not in MODES:
         raise ConfigurationError(f"mode={mode!r}: there are {', '.join(MODES)}.{nearest(str(mode), MODES)}")
     return cast("Mode", mode)
+
+
+def _read_flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r}: True or False")
+    return value
 
 
 def _read_limits(max_bytes: object, min_free: object) -> Limits:

@@ -21,6 +21,7 @@ from centtrack.consent.set_cookie import SetCookie
 from centtrack.cookies import made_private, without
 from centtrack.explain import encode_explanation, explain
 from centtrack.policy.levels import Browser
+from centtrack.scrub.text import scrub
 from centtrack.visitor.cookie import expired
 
 logger = logging.getLogger(__name__)
@@ -115,9 +116,14 @@ class ResponseEditor:
 
     def _say_undeclared(self, cookie: SetCookie) -> None:
         """One line a name; an app may make names up, so there is an end to it."""
-        if cookie.name not in self._said and len(self._said) < _MAX_SAID:
-            self._said.add(cookie.name)
-            logger.warning("%s", _undeclared(cookie, self.gate.mode, bool(self.gate.registry.fitting(cookie.name))))
+        if len(self._said) >= _MAX_SAID:
+            return
+        text, kinds = scrub(cookie.name)
+        shown = text if kinds else cookie.name
+        if shown not in self._said:
+            self._said.add(shown)
+            is_listed = bool(self.gate.registry.fitting(cookie.name))
+            logger.warning("%s", _undeclared(shown, self.gate.mode, is_listed=is_listed, is_whole=not kinds))
 
     def _added(self, message: Message, exchange: Exchange, *, is_private: bool) -> Message:
         kind = message["type"]
@@ -183,13 +189,19 @@ class ResponseEditor:
         return text if len(text) <= MAX_EXPLANATION else b'{"error": "the explanation is too long for a header"}'
 
 
-def _undeclared(cookie: SetCookie, mode: str, is_listed: bool) -> str:
+def _undeclared(shown: str, mode: str, *, is_listed: bool, is_whole: bool) -> str:
     """One line, with what to write into the policy."""
-    name, becomes = json.dumps(cookie.name), "passes" if mode == "declared" else "is removed"
+    name, becomes = json.dumps(shown), "passes" if mode == "declared" else "is removed"
     said = f'under gate = "{mode}" it {becomes}'
     categories = '"necessary", "preferences", "analytics" or "marketing"'
     if is_listed:
         return f"the app sets a cookie {name} that is unclassified; {said}. Give its entry a category: {categories}"
+    if not is_whole:  # no entry to copy: in a pattern, the placeholder's brackets would stand for one of its letters
+        return (
+            f"the app sets a cookie {name} that the policy doesn't declare, with what looks like personal data in its "
+            f"name; {said}. Better keep that out of names; else add a table [[cookies]] with a name that has * in its "
+            f"place, and a category: {categories}"
+        )
     entry = f'{{ name = {name}, category = "…" }}'
     return (
         f"the app sets a cookie {name} that the policy doesn't declare; {said}. Add a table [[cookies]] with {entry}, "

@@ -50,7 +50,9 @@ def test_list(cli, journal):
     ]
     of_one = json.loads(cli("dead", "list", "--sink", "other", "--json", "--journal", journal).out)
     assert [one["id"] for one in of_one] == [3]
-    assert "No dead letters" in cli("dead", "list", "--sink", "third").out
+    wrong = cli("dead", "list", "--sink", "third")
+    assert wrong.code == 2
+    assert "other" in wrong.err
 
 
 def test_a_table_that_no_terminal_obeys(cli, journal, monkeypatch):

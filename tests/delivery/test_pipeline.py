@@ -19,6 +19,7 @@ from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.delivery.records import Encoded, Limits
 from centtrack.errors import RetryLater
+from centtrack.locks import FileLock
 from centtrack.sinks.jsonl import JsonLinesSink
 from centtrack.testing import MemorySink, make_event
 from journals import hold
@@ -26,6 +27,7 @@ from processes import run_python
 from waiting import eventually
 
 AT_ONCE, BY_HOUR = "cent", "strict"  # profiles
+LOCK = "journal.db.lock"
 THREADS = ["centtrack-deliver-memory:", "centtrack-recorder", "centtrack-write-memory:"]
 
 
@@ -286,6 +288,39 @@ async def test_nobody_waits_for_a_journal_that_cannot_be_written(pipeline, tmp_p
     assert (state.unconfirmed, state.offered) == (1, 1)
     assert one.flush(30)
     assert read_counts(tmp_path / "state" / "journal.db").noted == {"unconfirmed": 1}
+
+
+@pytest.mark.anyio
+async def test_few_wait_for_a_journal_that_somebody_else_holds(pipeline, tmp_path):
+    """Else each of many requests would wait its 50 ms, and be kept in mind."""
+    one = pipeline(MemorySink(), mode="confirmed")
+    one.start()
+    assert one.flush(30)
+    with FileLock(tmp_path / LOCK):
+        for _ in range(100):
+            visit(one)
+            await one.confirmed()
+        assert one.state().unconfirmed == 100
+        assert len(one.recorder.queue._waiting) + len(one.recorder._waiting) < 10
+    assert one.flush(30)
+
+
+def test_what_comes_while_it_closes_is_counted_once(pipeline, tmp_path):
+    one = pipeline(MemorySink())
+    one.start()
+    assert one.flush(30)
+    one.capture.note("gate_failed")
+    with FileLock(tmp_path / LOCK):  # so that closing takes a while
+        closing = threading.Thread(target=one.close)
+        closing.start()
+        eventually(lambda: not one.is_running)
+        visit(one)
+    closing.join()
+    assert one.flush(30)
+    one.close()
+    counts = read_counts(tmp_path / "journal.db")
+    assert counts.noted == {"gate_failed": 1}
+    assert sum(worker.accepted for worker in counts.workers) == 1
 
 
 def test_a_process_that_only_records_leaves_delivery_to_others(pipeline, tmp_path, threads):

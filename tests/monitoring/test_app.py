@@ -1,5 +1,8 @@
 """`metrics_app`, mounted as users mount it, and read as Prometheus reads it."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from fastapi import FastAPI
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -12,8 +15,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from centtrack import PrivacyPolicy, TelemetryMiddleware
 from centtrack.delivery.journal.counters import read_counts
+from centtrack.delivery.journal.place import JournalPlace
 from centtrack.errors import Rejected
-from centtrack.monitoring import metrics_app
+from centtrack.monitoring import app as metrics
+from centtrack.monitoring import metrics_app, prometheus
 from waiting import eventually
 
 POLICY = PrivacyPolicy.parse('[limits.default]\ntime = "second"\npage = "path"\n[exclude]\npaths = ["/secret"]')
@@ -143,6 +148,21 @@ def test_without_a_readable_journal_the_queue_is_shown(tmp_path):
     assert shown.keys() == {"centtrack_journal_up{}", "centtrack_queue_events{}", "centtrack_queue_bytes{}"}
     assert shown["centtrack_journal_up{}"] == 0
     assert (tmp_path / "journal.db").read_text() == "mine"
+
+
+def test_a_lock_that_is_held_for_long_costs_the_app_no_thread(tmp_path, monkeypatch):
+    """As by a process that was stopped: 50 scrapes answer without the journal, and pages go on meanwhile."""
+    monkeypatch.setattr(prometheus, "READ_WITHIN_S", 0.5)
+    monkeypatch.setattr(metrics, "_MAX_WAITING_S", 0.5)
+    up, lock = "centtrack_journal_up{}", JournalPlace(tmp_path / "journal.db").lock
+    with TestClient(make_app(tmp_path / "journal.db", "memory:")) as client, ThreadPoolExecutor(51) as pool:
+        eventually(lambda: scrape(client)[up] == 1)
+        with lock:
+            scrapes = [pool.submit(scrape, client) for _ in range(50)]
+            assert pool.submit(client.get, "/a").result(30).text == "hello"
+            assert {shown.result(30)[up] for shown in scrapes} == {0}
+            assert [thread.name for thread in threading.enumerate()].count("centtrack-counts") == 1
+        eventually(lambda: scrape(client)[up] == 1)
 
 
 def test_without_the_middleware():

@@ -36,6 +36,7 @@ def state(*sinks, journal="open", **more):
             "degraded",
             ["the journal can't be written, events wait in memory: OSError: Read-only file system"],
         ),
+        (state(is_alive=False), "failing", ["the recorder's thread has ended, nothing is recorded"]),
         (
             state(journal="full", problem="no more than 1,000,000 bytes"),
             "degraded",

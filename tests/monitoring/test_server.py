@@ -1,7 +1,7 @@
 """Health and metrics of a process that serves nothing else."""
 
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import httpx
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from centtrack.errors import ConfigurationError
 from centtrack.monitoring.health import Health
 from centtrack.monitoring.server import Address, MonitoringServer, read_address
+from waiting import eventually
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,23 @@ def test_answers(host, health, status):
         assert client.head("/metrics").content == b""
         assert client.get("/elsewhere").status_code == 404
         assert client.post("/healthz").status_code == 501
+
+
+def test_clients_that_say_nothing_take_no_more_threads_than_there_may_be():
+    server = MonitoringServer(Address("127.0.0.1", 0), lambda: Health("ok"), lambda accept: (b"", ""))
+
+    def is_answered():
+        try:
+            return httpx.get(f"http://{server.address}/healthz", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with closing(server), ExitStack() as silent:
+        for _ in range(32):
+            silent.enter_context(socket.create_connection(server.address))
+        eventually(lambda: not is_answered())
+        silent.close()
+        eventually(is_answered)
 
 
 def test_a_client_that_says_nothing_holds_nothing_up():

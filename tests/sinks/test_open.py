@@ -32,10 +32,10 @@ def test_urls(url, kind):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("dleta:./lake", 'Did you mean "delta"?'),
-        ("jsnol:-", 'Did you mean "jsonl"?'),
-        ("memroy:", 'Did you mean "memory"?'),
-        ("DELTA:./lake", 'Did you mean "delta"?'),
+        ("dleta:./lake", 'Did you mean "delta:"?'),
+        ("jsnol:-", 'Did you mean "jsonl:"?'),
+        ("memroy:", 'Did you mean "memory:"?'),
+        ("DELTA:./lake", 'Did you mean "delta:"?'),
         ("./lake", '"./lake" names no sink; there are delta:, jsonl:, memory:'),
         ("", "names no sink"),
         ("jsonl:", "needs a path"),
@@ -167,7 +167,7 @@ def their_package(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("their_package")
 def test_an_installed_package_brings_its_scheme():
     assert open_sink("pulsar://host/topic").name == "pulsar://host/topic"
-    with pytest.raises(ConfigurationError, match=r"pulsar:.*Did you mean \"pulsar\"\?"):
+    with pytest.raises(ConfigurationError, match=r"pulsar:.*Did you mean \"pulsar:\"\?"):
         open_sink("pulsr://host/topic")
 
 

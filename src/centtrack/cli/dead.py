@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from centtrack.cli.output import FINDING, JournalOption, console, errors, find_journal, print_no_journal, printable
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.delivery.journal.dead_letters import (
     DeadLetter,
     DeadLetterInfo,
@@ -37,6 +38,8 @@ _JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 def list_letters(sink: _SinkOption = None, journal: JournalOption = None, json: _JsonOption = False) -> None:
     """List the dead letters, without their events."""
     path = find_journal(journal)
+    if path:
+        _check_sink(path, sink)
     letters = list_dead(path, sink) if path else []
     if json:
         console.print_json(data=[letter._asdict() for letter in letters], default=str)
@@ -95,6 +98,7 @@ def retry(
     """Put events back for the sink that refused them, once what was wrong is mended. Exit 1 if not all are found."""
     chosen = _chosen(ids, every)
     path = _existing(journal)
+    _check_sink(path, sink)
     count = retry_dead(path, chosen, sink)
     _report(f"{_letters(count)} put back. The app, or `centtrack deliver`, brings them to the sink.", count, chosen)
 
@@ -110,11 +114,19 @@ def drop(
     """Delete dead letters; they are counted as lost. Exit 1 if not all are found."""
     chosen = _chosen(ids, every)
     path = _existing(journal)
+    _check_sink(path, sink)
     if not yes:
         count = sum(chosen is None or letter.id in chosen for letter in list_dead(path, sink))
         raise ConfigurationError(f"{_letters(count)} would be deleted, and nothing brings them back: say --yes, too")
     count = drop_dead(path, chosen, sink)
     _report(f"{_letters(count)} deleted, and counted as lost.", count, chosen)
+
+
+def _check_sink(path: Path, sink: str | None) -> None:
+    """One that was removed may still have letters."""
+    known = {one.name for one in read_counts(path).sinks} | {letter.sink for letter in list_dead(path)}
+    if sink is not None and sink not in known:
+        raise ConfigurationError(f'--sink "{sink}": the sinks of {path} are {", ".join(sorted(known)) or "none"}')
 
 
 def _chosen(ids: list[int] | None, every: bool) -> Collection[int] | None:

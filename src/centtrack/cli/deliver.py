@@ -73,7 +73,7 @@ class Delivery:
     """Delivers one journal to its sinks.
 
     Args:
-        path: the journal. It is waited for, and never made: the app makes it.
+        path: the journal. It is waited for: the app makes it. One that is removed later on is made anew.
         sinks: where to.
         policy: the one in force.
     """
@@ -123,10 +123,10 @@ def _listening(listen: str | None, delivery: Delivery) -> Iterator[None]:
         yield
         return
     try:
-        from centtrack.monitoring.prometheus import read, write_metrics
+        from centtrack.monitoring.prometheus import Reader, write_metrics
     except ImportError as error:
         raise MissingExtraError(f"--listen (no package {error.name!r})", "monitoring") from None
-    read_counts = partial(read, delivery.path, delivery.names)
+    read_counts = partial(Reader().read, delivery.path, delivery.names)
     server = MonitoringServer(
         read_address(listen), delivery.health, lambda accept: write_metrics(read_counts(), accept)
     )

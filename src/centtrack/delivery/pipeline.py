@@ -25,16 +25,15 @@ from centtrack.delivery.recording.queue import Work, weigh
 from centtrack.delivery.recording.recorder import Recorder
 from centtrack.delivery.recording.writer import Totals
 from centtrack.delivery.records import DEFAULT_LIMITS, Limits
+from centtrack.delivery.run import Run
+from centtrack.delivery.salt_keeping import purge_old_salts, start_salts
 from centtrack.delivery.sending.deliverer import Deliverer
 from centtrack.delivery.sending.withholding import check_third_parties
 from centtrack.delivery.state import PipelineState
-from centtrack.errors import ConfigurationError
 from centtrack.event import Event
-from centtrack.folders import make_private_folder, state_folder
+from centtrack.folders import make_private_folder
+from centtrack.logs import describe, report
 from centtrack.sinks.base import Sink, is_storing, name_of
-from centtrack.visitor.daily_key import DAY_S
-from centtrack.visitor.salt_file import purge_salts
-from centtrack.visitor.salts import open_salts
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,8 @@ MODES: tuple[str, ...] = get_args(Mode)
 
 COMMIT_WITHIN_S = 2.0
 DELIVER_WITHIN_S = 5.0
+_START_AGAIN_S = 1.0  # when no thread could be started
+_CUSTOM_SIZE = 512  # bytes in the queue, beside the request's own
 _MAX_SAID = 64  # problems that are logged: an app may pass on names that its visitors made up
 
 _all: weakref.WeakSet[Pipeline] = weakref.WeakSet()
@@ -97,10 +98,13 @@ class Pipeline:
         self._limits = limits
         self._on_start = on_start
         self._salts = salts or self.journal.with_name("salts")
-        self._lock = threading.Lock()
-        self._recorder: Recorder | None = None
-        self._deliverers: list[Deliverer] = []
+        self._lock = threading.RLock()  # the garbage collector may end a request while this thread starts
+        self._run: Run | None = None
+        self._previous: Run | None = None
         self._written: Totals = {}
+        self._missed = 0
+        self._start_at = 0.0
+        self._blocked_in: int | None = None
         self._unconfirmed = 0
         self._last_state = PipelineState()
         self._said: set[str] = set()
@@ -108,75 +112,85 @@ class Pipeline:
 
     @property
     def recorder(self) -> Recorder:
-        """This process's recorder, started if need be."""
-        recorder = self._recorder
-        return self.start() if recorder is None else recorder
+        """This process's recorder, started if need be.
+
+        Raises:
+            RuntimeError: if no thread can be started.
+        """
+        run = self._run
+        return self.start() if run is None else run.recorder
 
     @property
     def is_running(self) -> bool:
         """Whether this process records."""
-        return self._recorder is not None
+        return self._run is not None
 
     def start(self) -> Recorder:
-        """Start the threads of this process, if they don't run yet."""
+        """Start the threads of this process, if they don't run yet.
+
+        Raises:
+            RuntimeError: if one of them can't be started; for a while after that, too.
+        """
         with self._lock:
-            if self._recorder is not None:
-                return self._recorder
+            if self._run is not None:
+                return self._run.recorder
+            if time.monotonic() < self._start_at:
+                raise RuntimeError("no thread could be started a moment ago")
+            self._start_at = time.monotonic() + _START_AGAIN_S
             with suppress(OSError):  # the recorder says so, and tries again
                 make_private_folder(self.journal.parent)
-            self._start_salts()
-            delivered = self.sinks if self._delivers else ()
-            policy = self.capture.policy
-            deliverers = [Deliverer(self.journal, sink, policy, limits=self._limits) for sink in delivered]
-            recorder = Recorder(
-                self.journal,
-                sinks=[name_of(sink) for sink in self.sinks],
-                policy=policy,
-                limits=self._limits,
-                is_synced=self._is_synced,
-                warm=self._warm,
-                refresh=self.capture.refresh,
-                totals=self.capture.totals,
-                written=self._written,
-                inventory=self.capture.inventory,
-                on_commit=partial(_wake, deliverers),
-                bucket_s=self.bucket_s,
-            )
-            recorder.start()
-            for deliverer in deliverers:
-                deliverer.start()
-            self._deliverers, self._recorder = deliverers, recorder
+            run = self._make_run()
+            run.start()
+            start_salts(self.capture.visitors, self._salts)
+            self._run, self._start_at = run, 0.0
+            missed, self._missed = self._missed, 0
             atexit.register(self.close)
+        if missed:
+            run.recorder.queue.refuse("start_failed", missed)
         for level, text in announce(self.capture, list(map(name_of, self.sinks)), self.bucket_s):
             self.say_once(text, level)
         self._on_start(self)
-        return recorder
+        return run.recorder
+
+    def _make_run(self) -> Run:
+        policy = self.capture.policy
+        delivered = self.sinks if self._delivers else ()
+        deliverers = [Deliverer(self.journal, sink, policy, limits=self._limits) for sink in delivered]
+        recorder = Recorder(
+            self.journal,
+            sinks=[name_of(sink) for sink in self.sinks],
+            policy=policy,
+            limits=self._limits,
+            is_synced=self._is_synced,
+            warm=self._warm,
+            refresh=self.capture.refresh,
+            totals=self.capture.totals,
+            written=partial(self._written_before, self._previous),
+            inventory=self.capture.inventory,
+            on_commit=partial(_wake, deliverers),
+            bucket_s=self.bucket_s,
+        )
+        return Run(recorder, deliverers)
+
+    def _written_before(self, previous: Run | None) -> Totals:
+        """In the recorder's thread: what an earlier one has written, which may still be at its end."""
+        if previous is None:
+            return self._written
+        previous.recorder.join(COMMIT_WITHIN_S)
+        return previous.recorder.writer.written()
 
     def begin_anew(self) -> None:
         """In the child of a fork: threads, locks and what isn't written yet are the parent's, which goes on."""
-        self._lock = threading.Lock()
-        self._recorder, self._deliverers = None, []
-        self._last_state, self._unconfirmed = PipelineState(), 0
+        self._lock = threading.RLock()
+        self._run, self._previous, self._start_at = None, None, 0.0
+        self._last_state, self._unconfirmed, self._missed = PipelineState(), 0, 0
         self.capture.begin_anew()
         self._written = self.capture.totals()
 
     def _warm(self) -> None:
-        """In the recorder's thread: this may take its time. Salts that nobody uses any more go."""
-        oldest = int(time.time() // DAY_S) - 1
-        for path in {self.journal.with_name("salts"), *state_folder().glob("*/salts")}:
-            with suppress(OSError, ConfigurationError):
-                purge_salts(path, oldest=oldest)
+        """In the recorder's thread: this may take its time."""
+        purge_old_salts(self.journal)
         self.capture.warm()
-
-    def _start_salts(self) -> None:
-        """In each process its own: clients must not be shared by a fork."""
-        if not self.capture.visitors.makes_keys:
-            return
-        if "://" not in str(self._salts):
-            with suppress(OSError):  # the thread says so, and tries again
-                make_private_folder(Path(self._salts).parent)
-        self.capture.visitors.salts = open_salts(self._salts)
-        self.capture.visitors.salts.start()
 
     def observe(self, seen: Observation, custom: Sequence[CustomEvent] = ()) -> None:
         """Record an observation, and the custom events that came with it. Never waits.
@@ -192,7 +206,10 @@ class Pipeline:
     async def confirmed(self) -> None:
         """Wait until what was recorded before is committed: 50 ms at most, and not at all while it can't be."""
         recorder = self.recorder
-        if recorder.writer.condition in {"degraded", "full"} or not await wait_for(recorder.queue.when_settled):
+        rounds = recorder.rounds
+        is_stuck = recorder.writer.condition in {"degraded", "full"} or self._blocked_in == rounds
+        if is_stuck or not await wait_for(recorder.queue.when_settled):
+            self._blocked_in = rounds  # nobody else waits before something has been committed
             self._unconfirmed += 1
             self.capture.note("unconfirmed")
 
@@ -208,9 +225,13 @@ class Pipeline:
             self._said.add(problem)
             logger.log(level, "%s", problem)
 
-    def _offer(self, item: Work | str, size: int = 0) -> None:
-        while not self.recorder.queue.offer(item, size):  # closed since we looked: the next one takes it
-            pass
+    def _offer(self, item: Work | str, size: int = _CUSTOM_SIZE) -> None:
+        try:
+            while not self.recorder.queue.offer(item, size):  # closed since we looked: the next one takes it
+                pass
+        except Exception as error:  # noqa: BLE001 - no thread can be started, most likely; this one is counted later
+            self._missed += 1
+            report(logger, logging.ERROR, "start_failed", "nothing can be recorded at present: %s", describe(error))
 
     def _made(self, seen: Observation, custom: CustomEvent | None = None) -> Event | str:
         made = self.capture.capture(seen)
@@ -221,36 +242,25 @@ class Pipeline:
     def close(self) -> None:
         """Commit what is queued (2 s at most), deliver until the deadline (5 s), leave the rest in the journal."""
         with self._lock:
-            if self._recorder is None:
+            run, self._run = self._run, None
+            if run is None:
                 return
-            recorder, deliverers = self._recorder, self._deliverers
-            self._recorder, self._deliverers = None, []
+            self._previous = run
         atexit.unregister(self.close)
         if self.capture.visitors.salts is not None:
             self.capture.visitors.salts.stop()
-        recorder.close(COMMIT_WITHIN_S)
-        self._written = self.capture.totals()
-        for deliverer in deliverers:
-            deliverer.drain(DELIVER_WITHIN_S)
-        for deliverer in deliverers:
-            if not deliverer.join():
-                logger.warning("delivery to %s was cut short; the rest is in the journal", deliverer.name)
-        self._last_state = self._state_of(recorder, deliverers)
+        run.close(commit_within_s=COMMIT_WITHIN_S, deliver_within_s=DELIVER_WITHIN_S)
+        self._last_state = replace(run.state(), is_alive=True)  # it has ended as it was asked to
 
     def flush(self, timeout_s: float = COMMIT_WITHIN_S) -> bool:
         """Wait until what was recorded before is in the journal."""
-        return self._recorder is None or self._recorder.flush(timeout_s)
+        run = self._run
+        return run is None or run.recorder.flush(timeout_s)
 
     def state(self) -> PipelineState:
         """How this process is doing; after `close()`, how it did. Cheap, and from any thread."""
-        recorder, deliverers = self._recorder, self._deliverers
-        if recorder is None:
-            return self._last_state
-        return self._state_of(recorder, deliverers)
-
-    def _state_of(self, recorder: Recorder, deliverers: Sequence[Deliverer]) -> PipelineState:
-        sinks = tuple(deliverer.state() for deliverer in deliverers)
-        return replace(recorder.state(), unconfirmed=self._unconfirmed, sinks=sinks)
+        run = self._run
+        return replace(self._last_state if run is None else run.state(), unconfirmed=self._unconfirmed)
 
 
 def _wake(deliverers: Sequence[Deliverer]) -> None:

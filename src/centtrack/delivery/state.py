@@ -55,6 +55,7 @@ class PipelineState:
         problem: what is wrong with the journal.
         journal_bytes: its used size; None before it is open.
         sinks: one entry a sink.
+        is_alive: whether the recorder's thread is there; without it nothing is recorded.
     """
 
     offered: int = 0
@@ -67,3 +68,4 @@ class PipelineState:
     problem: str | None = None
     journal_bytes: int | None = None
     sinks: tuple[SinkState, ...] = ()
+    is_alive: bool = True

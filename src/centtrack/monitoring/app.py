@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from centtrack.asgi import Receive, Scope, Send
 from centtrack.asked import AskedRequest
 from centtrack.consent.state import SCOPE_KEY
+from centtrack.delivery.pipeline import Pipeline
 from centtrack.monitoring.health import pipeline_of
-from centtrack.monitoring.prometheus import read, write_metrics
+from centtrack.monitoring.prometheus import Reader, Reading, write_metrics
 from centtrack.sinks.base import name_of
 
 _PLAIN = "text/plain; charset=utf-8"
+_MAX_THREADS = 4
+_MAX_WAITING_S = 5.0
+
+_readers: RunVar[tuple[Reader, anyio.CapacityLimiter]] = RunVar("centtrack_readers")  # one an event loop
 
 
 class MetricsApp:
@@ -47,9 +54,22 @@ async def _answer(scope: Scope) -> tuple[int, bytes, str]:
         return 503, b"no TelemetryMiddleware is at work around this app\n", _PLAIN
     names = [name_of(sink) for sink in pipeline.sinks]
     accept = b",".join(value for name, value in scope["headers"] if name.lower() == b"accept").decode("latin-1")
-    reading = await anyio.to_thread.run_sync(read, pipeline.journal, names, pipeline.state())
-    body, content_type = write_metrics(reading, accept)
+    body, content_type = write_metrics(await _read(pipeline, names), accept)
     return 200, body, content_type
+
+
+async def _read(pipeline: Pipeline, names: list[str]) -> Reading:
+    """Read the journal's counters, in threads of our own: the app needs those that all share."""
+    try:
+        reader, limiter = _readers.get()
+    except LookupError:
+        reader, limiter = Reader(), anyio.CapacityLimiter(_MAX_THREADS)
+        _readers.set((reader, limiter))
+    with anyio.move_on_after(_MAX_WAITING_S):
+        return await anyio.to_thread.run_sync(
+            reader.read, pipeline.journal, names, pipeline.state(), abandon_on_cancel=True, limiter=limiter
+        )
+    return Reading(None, names, pipeline.state())
 
 
 metrics_app = MetricsApp()

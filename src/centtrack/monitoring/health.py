@@ -29,8 +29,9 @@ class Health:
     """How this process is doing.
 
     Attributes:
-        status: `ok`; `degraded`: something is wrong, and it mends itself or waits for somebody; `failing`: nothing can
-            be recorded, or delivered, at present. The app itself serves its visitors all the same.
+        status: `ok`; `degraded`: something is wrong, and it mends itself or waits for somebody, as a journal at its
+            limit does, which drops new events until a sink has taken others; `failing`: nothing can be recorded, or,
+            of `centtrack deliver`, a delivery has ended. The app itself serves its visitors all the same.
         problems: what is wrong, one sentence each, without visitors' data.
     """
 
@@ -67,13 +68,15 @@ def judge(state: PipelineState) -> Health:
     """Health of a pipeline."""
     filled = max(state.queued / MAX_ENTRIES, state.queued_bytes / MAX_BYTES)
     problems = [*_of_recording(state, filled), *problems_of(state.sinks)]
-    if state.journal != "open" and filled >= _FULL:
+    if not state.is_alive or (state.journal != "open" and filled >= _FULL):
         return Health("failing", tuple(problems))
     return Health("degraded" if problems else "ok", tuple(problems))
 
 
 def _of_recording(state: PipelineState, filled: float) -> Iterator[str]:
     why = f": {state.problem}" if state.problem else ""
+    if not state.is_alive:
+        yield f"the recorder's thread has ended, nothing is recorded{why}"
     if state.journal == "degraded":
         yield f"the journal can't be written, events wait in memory{why}"
     elif state.journal == "full":

@@ -13,6 +13,7 @@ DROPPED: Mapping[str, str] = {
     "disk_low": "its disk had less than `min_free` left",
     "journal_failed": "the journal couldn't be written before the process ended",
     "recorder_failed": "an error of ours in the recorder's thread",
+    "start_failed": "no thread could be started",
     "capture_failed": "no event could be made of it",
     "excluded": "the policy excludes it, or it asked to be kept out, as consent pages and metrics do",
     "bot": "the policy drops bots",

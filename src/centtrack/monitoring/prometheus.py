@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from centtrack.delivery.journal.counters import Counts, SinkCounts, read_counts
 from centtrack.delivery.state import PipelineState
 from centtrack.errors import JournalError
 from centtrack.monitoring.labels import DROPPED, LOST, WITHHELD, fold_reasons
+
+READ_WITHIN_S = 5.0  # Prometheus itself waits for 10
 
 _Kind = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
@@ -35,18 +39,45 @@ class Reading:
     state: PipelineState | None = None
 
 
-def read(journal: Path, sinks: Collection[str], state: PipelineState | None = None) -> Reading:
-    """Read the counters of a journal. Without a journal, or if it can't be read, what is left is shown.
+class Reader:
+    """Reads the counters of journals, each in one thread at a time: who asks meanwhile shares what that one finds.
 
-    Args:
-        journal: its file.
-        sinks: names of the configured sinks.
-        state: the pipeline of the answering process.
+    A process that was stopped may hold a journal's lock for as long as it likes. However many ask then, each waits for
+    5 seconds at most, and a single thread for the lock. For the threads of one process, not of a fork of it.
     """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readings: dict[Path, Future[Counts]] = {}
+
+    def read(self, journal: Path, sinks: Collection[str], state: PipelineState | None = None) -> Reading:
+        """Read the counters. Without a journal, or if it can't be read in time, what is left is shown.
+
+        Args:
+            journal: its file.
+            sinks: names of the configured sinks.
+            state: the pipeline of the answering process.
+        """
+        try:
+            return Reading(self._begin(journal).result(READ_WITHIN_S), sinks, state)
+        except (JournalError, OSError):  # among the latter is TimeoutError
+            return Reading(None, sinks, state)
+
+    def _begin(self, journal: Path) -> Future[Counts]:
+        with self._lock:
+            reading = self._readings.get(journal)
+            if reading is None or reading.done():
+                reading = Future()
+                threading.Thread(target=_settle, args=(reading, journal), name="centtrack-counts", daemon=True).start()
+                self._readings[journal] = reading
+            return reading
+
+
+def _settle(reading: Future[Counts], journal: Path) -> None:
     try:
-        return Reading(read_counts(journal), sinks, state)
-    except (JournalError, OSError):
-        return Reading(None, sinks, state)
+        reading.set_result(read_counts(journal))
+    except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
+        reading.set_exception(error)
 
 
 def write_metrics(reading: Reading, accept: str = "") -> tuple[bytes, str]:

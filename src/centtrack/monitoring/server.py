@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 _CLIENT_WITHIN_S = 10.0
 _MAX_PORT = 65_535
+_MAX_THREADS = 32
 
 
 class Address(NamedTuple):
@@ -95,6 +96,9 @@ def _write_missing(accept: str) -> _Answer:
     return 404, b"there are /healthz and /metrics\n", "text/plain"
 
 
+_Request = socket.socket | tuple[bytes, socket.socket]
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a client that takes its time must not hold up the end of the process
@@ -102,10 +106,28 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: Address, answers: _Answers) -> None:
         self.address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         self.answers = answers
+        self._places = threading.BoundedSemaphore(_MAX_THREADS)
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # the HTTP server's own asks the DNS for a name that nobody reads
+
+    def process_request(self, request: _Request, client_address: object) -> None:
+        """Answer in a thread of its own; beyond so many, a connection is closed unanswered."""
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: _Request, client_address: object) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         error = sys.exception()

@@ -7,10 +7,15 @@ from typing import Protocol, overload, runtime_checkable
 
 import msgspec
 
+from centtrack.errors import CenttrackError
 from centtrack.event import Event
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
+
+
+class UnreadableBatchError(CenttrackError):
+    """Lines of a batch are no events. Delivery finds out which; a sink lets it through."""
 
 
 class Batch(Sequence[Event]):
@@ -41,9 +46,16 @@ class Batch(Sequence[Event]):
 
     @property
     def events(self) -> Sequence[Event]:
-        """The events; decoded now, if only their lines were there."""
+        """The events; decoded now, if only their lines were there.
+
+        Raises:
+            UnreadableBatchError: if that isn't possible.
+        """
         if self._events is None:
-            self._events = _decoder.decode_lines(self._lines or b"")
+            try:
+                self._events = _decoder.decode_lines(self._lines or b"")
+            except msgspec.DecodeError as error:
+                raise UnreadableBatchError(f"{self!r}: {error}") from None
         return self._events
 
     @property

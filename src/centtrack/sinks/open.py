@@ -36,7 +36,9 @@ def open_sink(url: str) -> Sink:
     known = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if not colon or scheme not in known:
         names = ", ".join(f"{name}:" for name in sorted(known))
-        hint = nearest(scheme, known)
+        hint = nearest(f"{scheme}:", [f"{name}:" for name in known])
+        if not colon and scheme in known:
+            hint = f' Did you mean "{scheme}:…"?'
         raise ConfigurationError(f'"{scheme[:_SHOWN]}{colon}" names no sink; there are {names}.{hint}')
     try:
         return cast("Sink", known[scheme].load()(url))

@@ -137,6 +137,22 @@ def test_reading_while_workers_write(journal):
     assert offered == sorted(offered)
 
 
+def test_a_counter_of_an_unknown_name_is_no_trouble(journal):
+    """A bit flipped in its name: what it counted is missing, the others are shown."""
+    accept(journal, b"a", counts={OFFERED: 2, ("accepuee", ""): 1, EXCLUDED: 1})
+    assert [(one.offered, one.accepted, one.dropped) for one in read_counts(journal.path).workers] == [
+        (2, 0, {"excluded": 1})
+    ]
+
+
+def test_of_a_sink_that_was_removed_is_told_what_waited(journal):
+    with journal.transaction() as database:
+        database.execute(
+            "insert into lost values ('gone', 'dropped', 2), ('gone', 'unseen', 5), ('other', 'dropped', 3)"
+        )
+    assert read_counts(journal.path).removed == {"gone": 5}
+
+
 def test_there_is_none(tmp_path):
     with pytest.raises(JournalError, match="no journal at"):
         read_counts(tmp_path / "journal.db")

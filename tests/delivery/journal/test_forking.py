@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from centtrack.delivery.journal.counters import read_counts
+from centtrack.delivery.journal.forking import Forkable
 from centtrack.delivery.journal.journal_file import JournalGoneError
+from centtrack.locks import FileLock
 from journals import accept
 from processes import run_python
 
@@ -90,6 +93,48 @@ def test_one_that_was_removed_at_the_time_is_gone(journal):
     journal.path.unlink()
     with pytest.raises(JournalGoneError):
         accept(journal, b"a")
+
+
+def test_one_that_could_not_open_again_does_at_its_next_use(journal):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fork()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            accept(journal, b"a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    accept(journal, b"b")
+    assert [worker.accepted for worker in read_counts(journal.path).workers] == [1]
+
+
+def test_a_fork_waits_for_no_lock_of_another_process(journal):
+    with FileLock(journal.lock.path):  # as another process holds it: a lock of its own
+        fork()
+    accept(journal, b"a")
+    assert [worker.accepted for worker in read_counts(journal.path).workers] == [1]
+
+
+class Busy:
+    """Taken as `using` of something that is in use for longer than a fork waits; notes how long it would have."""
+
+    def __init__(self, waited):
+        self._waited = waited
+
+    def acquire(self, *, timeout):
+        self._waited.append(timeout)
+        time.sleep(timeout)
+        return False
+
+
+def test_a_fork_waits_a_second_for_all_of_them_together():
+    waited, several = [], [Forkable() for _ in range(5)]
+    for one in several:
+        one.using = Busy(waited)
+    fork()
+    assert len(waited) == 5
+    assert 0 < sum(waited) <= 1
 
 
 def test_one_that_is_closed_stays_closed(journal):

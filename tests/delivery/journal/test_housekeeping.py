@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
+
 import pytest
 
 from centtrack.delivery import clock
@@ -175,14 +178,64 @@ def test_a_batch_that_was_attempted_expires_as_a_whole(journal, time):
     assert (found.delivered, found.lost, found.pending) == (0, {"retention": 2}, 1)
 
 
-def test_what_is_retried_counts_from_then(journal, time):
+def die(journal, sink="s"):
+    """The sink rejects what it gets next, one event."""
+    journal.advance(sink, journal.next_batch(sink, 1).last, 0, [("rejected", b"a")])
+
+
+def test_neither_dying_nor_being_retried_makes_an_event_younger(journal, time):
+    """However often: after its time it is gone, as a dead letter or as one that waits."""
     journal.register("s")
     accept(journal, b"a")
-    journal.advance("s", journal.next_batch("s", 10).last, 0, [("rejected", b"a")])
-    time.pass_days(20)
-    retry_dead(journal.path, None)
+    for step in (die, lambda journal: retry_dead(journal.path, None), die):
+        time.pass_days(3)
+        journal.housekeep("s", 10)
+        step(journal)
+    time.pass_days(1)
     journal.housekeep("s", 10)
-    assert sinks(journal)["s"].pending == 1
+    assert (sinks(journal)["s"].dead_lettered, sinks(journal)["s"].lost) == (1, {})
+    time.pass_days(1)
+    journal.housekeep("s", 10)
+    assert (sinks(journal)["s"].dead_lettered, sinks(journal)["s"].lost) == (0, {"dead_retention": 1})
+
+
+def test_what_is_retried_expires_behind_what_is_newer(journal, time):
+    for sink in ("s", "other"):
+        journal.register(sink)
+    accept(journal, b"a")
+    for sink in ("s", "other"):
+        die(journal, sink)
+    time.pass_days(8)
+    accept(journal, b"new")
+    retry_dead(journal.path, None)
+    time.pass_days(3)
+    journal.housekeep("s", 10)
+    assert (sinks(journal)["s"].lost, sinks(journal)["other"].lost) == ({"retention": 1}, {})
+    assert (journal.next_batch("s", 9).lines, journal.next_batch("other", 9).lines) == (b"new\n", b"new\na\n")
+
+
+def test_what_is_retried_and_was_attempted_keeps_its_batch(journal, time):
+    journal.register("s")
+    accept(journal, b"a")
+    die(journal)
+    time.pass_days(8)
+    accept(journal, b"new")
+    retry_dead(journal.path, None)
+    stored = journal.next_batch("s", 9)
+    time.pass_days(3)
+    journal.housekeep("s", 10)
+    assert journal.next_batch("s", 9) == stored._replace(repeated=True)
+
+
+def test_a_dead_letter_is_as_old_as_the_first_of_its_batch(journal, time):
+    journal.register("s")
+    accept(journal, b"before")
+    journal.advance("s", journal.next_batch("s", 1).last, 1)
+    for event in (b"a", b"b"):
+        time.pass_days(2)
+        accept(journal, event)
+    journal.advance("s", journal.next_batch("s", 9).last, 1, [("rejected", b"b")])
+    assert [(letter.day - dt.date(1970, 1, 1)).days for letter in list_dead(journal.path)] == [20_002]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +266,32 @@ def test_files_that_were_set_aside_expire(journal, time):
     time.pass_days(31)
     journal.housekeep("s", None)
     assert (counts_of(journal).set_aside, list(journal.path.parent.glob("*.corrupt-*"))) == ([], [])
+
+
+def test_files_expire_of_which_no_journal_tells_any_more(journal, time):
+    """Of one that is damaged all over nothing can be carried over."""
+    for _ in range(2):
+        journal.close()
+        journal.path.write_bytes(os.urandom(10_000))
+        journal.open()
+        time.pass_days(1)
+    folder = journal.path.parent
+    assert len(list(folder.glob("*.corrupt-*"))) == 2
+    others = [
+        "journal.db.corrupt-20010101",
+        "journal.db.corrupt-99999999-000000",
+        "xjournal.db.corrupt-20010101-000000",
+    ]
+    for name in [*others, "journal.db.corrupt-20010101-000000-2-shm"]:
+        (folder / name).touch()
+    journal.register("s")
+    time.pass_days(29)
+    journal.housekeep("s", None)
+    assert len(list(folder.glob("journal.db.corrupt-2024*"))) == 1
+    time.pass_days(1)
+    journal.housekeep("s", None)
+    assert sorted(file.name for file in folder.glob("*.corrupt-*")) == others
+    assert counts_of(journal).set_aside == []
 
 
 # Space

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
@@ -15,6 +16,7 @@ import pytest
 from centtrack.delivery.journal.counters import read_counts
 from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.journal.journal_file import JournalGoneError
+from centtrack.delivery.journal.label import read_label
 from centtrack.delivery.journal.schema import VERSION
 from centtrack.delivery.records import Encoded
 from centtrack.errors import JournalError
@@ -36,7 +38,7 @@ def test_its_folder_and_files_are_the_owners_only(tmp_path):
         "journal.db": 0o600,
         "journal.db-wal": 0o600,
         "journal.db-shm": 0o600,
-        "journal.lock": 0o600,
+        "journal.db.lock": 0o600,
         "journal.db.reserve": 0o600,
     }
 
@@ -123,20 +125,54 @@ def test_a_failed_transaction_leaves_nothing(opened):
     assert journal.database.execute("select count(*) from batch").get == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"their lock, not ours"])
+@pytest.mark.parametrize("content", [None, b"", b"their lock, not ours"])
 @pytest.mark.parametrize("name", ["README.md", "notes.db"])
 def test_no_lock_file_stays_behind_for_what_is_no_journal(tmp_path, name, content):
     """`journal="README.md"` is a slip; a lock file of another program beside it stays as it is."""
-    path, lock = tmp_path / name, (tmp_path / name).with_suffix(".lock")
+    path, lock = tmp_path / name, tmp_path / f"{name}.lock"
     path.write_bytes(b"my notes\n" * 1_000)
-    if content:
+    if content is not None:
         lock.write_bytes(content)
     for open_it in (Journal(path).open, Journal(path).open_existing):
         with pytest.raises(JournalError, match="not a journal"):
             open_it()
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
-        name: b"my notes\n" * 1_000, **({lock.name: content} if content else {})
+        name: b"my notes\n" * 1_000, **({} if content is None else {lock.name: content})
     }  # fmt: skip
+
+
+def test_no_lock_file_stays_behind_when_several_try(path):
+    path.write_bytes(b"my notes\n" * 1_000)
+
+    def try_it(_):
+        with pytest.raises(JournalError, match="not a journal"):
+            Journal(path).open()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(try_it, range(40)))
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_files_whose_names_differ_in_their_ends_are_apart(tmp_path):
+    """A journal by the name of settings is a slip: they stay, though a journal lies beside them."""
+    Journal(tmp_path / "app.db").open()
+    (tmp_path / "app.toml").write_text("[settings]\n" * 500)
+    with pytest.raises(JournalError, match="not a journal"):
+        Journal(tmp_path / "app.toml").open()
+    assert (tmp_path / "app.toml").read_text() == "[settings]\n" * 500
+    assert list(tmp_path.glob("*.corrupt-*")) == []
+
+
+@pytest.mark.parametrize("name", ["j.lock", "j", "журнал 1.db", "a\nb"])
+def test_names_it_may_have(tmp_path, name):
+    path = tmp_path / name
+    for _ in range(2):
+        journal = Journal(path)
+        journal.open()
+        accept(journal, b"a")
+        journal.close()
+    assert read_label(tmp_path / f"{name}.lock").journal_id == journal.id
+    assert [worker.accepted for worker in read_counts(path).workers] == [2]
 
 
 @pytest.mark.parametrize(("is_synced", "synchronous"), [(False, 1), (True, 2)])

@@ -75,7 +75,7 @@ def is_usable(journal):
 
 def test_one_that_is_garbage_is_set_aside_when_it_is_opened(path):
     fill(path).close()
-    old_id = read_label(path.with_suffix(".lock")).journal_id
+    old_id = read_label(path.with_name("journal.db.lock")).journal_id
     damage(path, 0)
     before = path.read_bytes()
     journal = open_anew(path)
@@ -86,7 +86,7 @@ def test_one_that_is_garbage_is_set_aside_when_it_is_opened(path):
     assert aside.startswith("journal.db.corrupt-2")
     assert [(one.name, one.events) for one in read_counts(path).set_aside] == [(aside, None)]
     assert read_counts(path).closes
-    assert old_id != journal.id == read_label(path.with_suffix(".lock")).journal_id
+    assert old_id != journal.id == read_label(path.with_name("journal.db.lock")).journal_id
 
 
 def test_one_that_was_emptied_is_set_aside_when_it_is_opened(path):
@@ -178,7 +178,7 @@ def test_a_second_time(path):
 
 def test_a_killed_process_left_it_half_done(path):
     """At each step: the next one to open it goes on there, and nothing is forgotten."""
-    lock = path.with_suffix(".lock")
+    lock = path.with_name("journal.db.lock")
     for step in range(4):
         journal = fill(path, 20)
         aside = name_aside(path)
@@ -252,7 +252,7 @@ def _use_until_over(path):
 
 def test_a_file_that_never_was_ours_is_refused_and_kept(path):
     path.write_bytes(b"\xff" * 9_000)
-    path.with_suffix(".lock").touch()
+    path.with_name("journal.db.lock").touch()
     with pytest.raises(JournalError, match="not a journal"):
         Journal(path).open()
     assert path.read_bytes() == b"\xff" * 9_000
@@ -340,6 +340,18 @@ def test_a_label_comes_back(path):
     for label in (Label("abc"), Label(aside="journal.db.corrupt-20260101-000000"), Label("d" * 32), Label()):
         write_label(path, label)
         assert read_label(path) == label
+
+
+@pytest.mark.parametrize("label", [Label("abc"), Label(aside="a.db.corrupt-20260101-000000")])
+def test_a_label_of_another_journal_does_not_count(tmp_path, label):
+    """Somebody copied or renamed files: it is written anew."""
+    (tmp_path / "a.db.lock").touch()
+    write_label(tmp_path / "a.db.lock", label)
+    assert read_label(tmp_path / "a.db.lock") == label
+    (tmp_path / "a.db.lock").rename(tmp_path / "b.db.lock")
+    assert read_label(tmp_path / "b.db.lock") == Label()
+    write_label(tmp_path / "b.db.lock", Label("def"))
+    assert read_label(tmp_path / "b.db.lock") == Label("def")
 
 
 @pytest.mark.parametrize("text", [b"their lock\n", b"journal \n", b"aside ../x.corrupt-1\n", b"\xff\xfe" * 900])

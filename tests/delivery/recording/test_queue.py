@@ -101,3 +101,11 @@ def test_weighing_reads_nothing_that_can_be_read_only_once():
     headers = iter([(b"x", b"y")])
     weigh(Observation("http", None, headers, 0.0))
     assert list(headers) == [(b"x", b"y")]
+
+
+def test_an_offer_from_within_the_thread_at_the_queue_does_not_hang():
+    """The garbage collector may end a request at any moment, in any thread, and the request is offered then."""
+    queue = EventQueue()
+    with queue._lock:
+        assert queue.offer(EVENT)
+    assert queue.counts().entries == 1

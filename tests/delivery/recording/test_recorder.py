@@ -6,6 +6,7 @@ import collections
 import threading
 import time
 
+import apsw
 import pytest
 
 from centtrack.consent.inventory import Inventory
@@ -87,7 +88,7 @@ def test_a_full_queue_drops_and_counts_exactly(recorder, path):
     one.queue.offer(make_event())
     assert one.flush(DEADLINE_S)
     offered = 4 * MAX_ENTRIES  # what the thread took before it was stopped, what the queue holds, and more
-    with FileLock(path.with_suffix(".lock")):  # another process is at the journal, and stays
+    with FileLock(path.with_name("journal.db.lock")):  # another process is at the journal, and stays
         for _ in range(offered):
             one.queue.offer(make_event())
     assert one.close(DEADLINE_S)
@@ -114,7 +115,7 @@ def test_counts_of_many_threads_are_exact(recorder, path):
 def test_flush_says_when_it_took_too_long(recorder, path):
     one = recorder()
     assert one.flush(DEADLINE_S)
-    with FileLock(path.with_suffix(".lock")):
+    with FileLock(path.with_name("journal.db.lock")):
         one.queue.offer(make_event())
         assert not one.flush(0.05)
     assert one.flush(DEADLINE_S)
@@ -265,7 +266,8 @@ def test_a_journal_of_a_newer_version_is_kept_and_said(path, caplog):
     one.queue.offer(make_event())
     one.close(DEADLINE_S)
     assert path.read_bytes() == before
-    assert [record.levelname for record in caplog.records if "update centtrack" in record.getMessage()] == ["ERROR"]
+    assert [record.centtrack["event"] for record in caplog.records] == ["journal_unavailable", "journal_failed"]
+    assert all("update centtrack" in record.getMessage() for record in caplog.records)
 
 
 def test_events_are_held_for_the_end_of_their_bucket(recorder, path):
@@ -432,3 +434,77 @@ def test_a_forked_child_records_too(tmp_path):
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
     ids = {line.split('"event_id":"')[1][:36] for line in lines}
     assert len(lines) == len(ids) == 400
+
+
+def test_a_failure_after_the_commit_does_not_commit_twice(recorder, path, monkeypatch):
+    one = recorder()
+    assert one.flush(DEADLINE_S)
+    monkeypatch.setattr("centtrack.delivery.recording.writer._MEASURE_S", 0)
+    monkeypatch.setattr(Journal, "used_bytes", property(lambda _: _raise(apsw.IOError("disk I/O error"))))
+    for _ in range(5):
+        one.queue.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    assert one.close(DEADLINE_S)
+    monkeypatch.undo()
+    [worker] = read_counts(path).workers
+    assert (worker.offered, worker.accepted, stored(path)) == (5, 5, 5)
+
+
+def _raise(error):
+    raise error
+
+
+def test_a_panic_of_an_engine_does_not_end_the_thread(recorder):
+    class PanicError(BaseException):
+        """As Rust's, which isn't an Exception."""
+
+    one = recorder()
+    one.queue.offer(lambda: _raise(PanicError("visitor@example.org")))
+    one.queue.offer(make_event())
+    assert one.flush(DEADLINE_S)
+    assert one.state().is_alive
+    assert (one.state().accepted, one.state().dropped) == (1, {"capture_failed": 1})
+
+
+def test_while_the_journal_fails_it_is_not_tried_for_each_event(tmp_path):
+    """It would take the time of the app's own thread."""
+    (tmp_path / "state").write_text("a file where the folder should be")
+    one = Recorder(tmp_path / "state" / "journal.db")
+    one.start()
+    eventually(lambda: one.writer.condition == "degraded")
+    for _ in range(200):
+        one.queue.offer(make_event())
+        time.sleep(0.002)
+    assert len(one._encoded) < 20
+    one.close(DEADLINE_S)
+
+
+NO_DESCRIPTORS = """
+import os, resource, sys, time
+from pathlib import Path
+from centtrack.delivery.recording.recorder import Recorder
+from centtrack.testing import make_event
+
+one = Recorder(Path(sys.argv[1]), sinks=["s"])
+one.start()
+one.queue.offer(make_event())
+assert one.flush(30)
+if (child := os.fork()) == 0:  # closes the journal, which opens again when it is next used
+    os._exit(0)
+os.waitpid(child, 0)
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+one.queue.offer(make_event())
+until = time.monotonic() + 30
+while one.writer.condition != "degraded" and time.monotonic() < until:
+    time.sleep(0.01)
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+assert one.flush(30)
+assert one.close(30)
+"""
+
+
+def test_a_journal_that_could_not_be_opened_after_a_fork_is_tried_again(tmp_path):
+    run_python("import warnings; warnings.simplefilter('ignore')\n" + NO_DESCRIPTORS, tmp_path / "journal.db")
+    [worker] = read_counts(tmp_path / "journal.db").workers
+    assert (worker.offered, worker.accepted, worker.state) == (2, 2, "ended")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import msgspec
 import pytest
@@ -164,13 +165,24 @@ def test_a_bad_event_among_withheld_ones(journal, deliver):
     assert (counts.delivered, counts.dead_lettered, sum(counts.withheld.values()), counts.closes) == (2, 1, 2, True)
 
 
-@pytest.mark.parametrize("unreadable", [b"not json", b"{}", b'{"event_id": 1}', b"\xff\xfe"], ids=repr)
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        b"not json",
+        b"{}",
+        b'{"event_id": 1}',
+        b"\xff\xfe",
+        b'"time_precision":"second"',
+    ],  # the last: seen only by the sink
+    ids=repr,
+)
 def test_what_cannot_be_read_is_a_dead_letter(journal, deliver, unreadable):
+    exact = partial(make_event, time_precision="second")
     sink = MemorySink()
     deliver(sink)
-    good = accept(journal, make_event(), make_event())
+    good = accept(journal, exact(), exact())
     eventually(lambda: len(sink.events) == 2)
-    accept(journal, msgspec.json.encode(make_event()), unreadable, msgspec.json.encode(make_event()))
+    accept(journal, msgspec.json.encode(exact()), unreadable, msgspec.json.encode(exact()))
     eventually(lambda: counts_of(journal, sink.name).dead_lettered == 1)
     assert len(sink.wait(4)) == 4
     [(_, reason, event)] = letters(journal)
@@ -178,6 +190,21 @@ def test_what_cannot_be_read_is_a_dead_letter(journal, deliver, unreadable):
     assert event == unreadable
     assert ids(good)[0] in ids(sink.events)
     assert counts_of(journal, sink.name).closes
+
+
+def test_a_decoding_error_of_the_sink_itself_is_no_unreadable_line(journal, deliver):
+    """It may have written before: so it gets the batch again after a while, marked as repeated, and not at once."""
+
+    class Replying(Flaky):
+        def open(self):
+            self.batches.append("open")
+
+    sink = Replying(msgspec.DecodeError("what the server replied"), times=1)
+    deliver(sink)
+    accept(journal, make_event(time_precision="second"))  # whose line goes as it is
+    eventually(lambda: counts_of(journal, sink.name).delivered == 1)
+    number = sink.batches[1][0]
+    assert sink.batches == ["open", (number, False, 1), "open", (number, True, 1)]
 
 
 def test_a_hanging_sink_delays_no_other(journal, deliver):

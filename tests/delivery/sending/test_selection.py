@@ -120,6 +120,22 @@ def test_every_event_is_accounted_for_and_under_the_policy_in_force(policies, ju
         assert list(again.batch) == list(chosen.batch)  # a repeated batch has the same events in the same order
 
 
+@pytest.mark.parametrize(
+    ("until", "network"), [("9999-12-31", "203.0.113.7/32"), ("2026-01-01", None)], ids=["waived", "lapsed"]
+)
+def test_a_full_address_goes_out_only_under_a_waiver(until, network):
+    """It may have been recorded under the very policy, and wait longer than the waiver holds."""
+    rules = PrivacyPolicy.parse(
+        '[limits.default]\nip = "full"\ntime = "second"\npage = "path"\n'
+        f'[waiver.ip]\nreason = "fraud"\nby = "officer"\nuntil = {until}\n'
+    )
+    batch = stored(visit(rules, ip_network="203.0.113.7/32", path="/a"), visit(rules, path="/b", ip_network=None))
+    selector = Selector(rules, "s")
+    assert selector.needs_events(batch) is (network is None)
+    chosen = selector.select_events(batch, "stream").batch
+    assert [(event.ip_network, event.path) for event in chosen] == [(network, "/a"), (None, "/b")]
+
+
 @pytest.mark.parametrize(("known", "state"), [(True, "given"), (False, "expired")])
 def test_consent_counts_on_where_both_policies_ask_for_the_same(known, state):
     """The journal tells what consent was given to under the policy of before, if it knows."""

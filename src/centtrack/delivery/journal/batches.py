@@ -67,11 +67,11 @@ def add_rows(database: apsw.Connection, events: Encoded) -> None:
 
 
 def add_retried(database: apsw.Connection, sink: str, letter: int) -> None:
-    """Store the event of a dead letter once more, for one sink alone."""
+    """Store the event of a dead letter once more, for one sink alone. It doesn't get younger by that."""
     database.execute(
         """insert into batch (count, events, checksum, sink, day)
-        select 1, event, checksum, ?, ? from dead where id = ?""",
-        (sink, today(), letter),
+        select 1, event, checksum, ?, day from dead where id = ?""",
+        (sink, letter),
     )
 
 

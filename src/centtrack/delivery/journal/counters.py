@@ -167,7 +167,7 @@ def read_counts(path: Path) -> Counts:
         with journal.database:  # one snapshot
             counts = _read(journal)
         return counts  # noqa: RET504 - for mypy, a connection might swallow errors
-    except (apsw.Error, OSError, TypeError, ValueError) as error:  # the last two: a damaged value
+    except (apsw.Error, OSError, LookupError, TypeError, ValueError) as error:  # from the third on: a damaged value
         raise JournalError(f"journal {path} can't be read: {type(error).__name__}: {error}") from None
     finally:
         journal.close()
@@ -191,7 +191,11 @@ def _read(journal: Journal) -> Counts:
         used_bytes=journal.used_bytes,
         max_bytes=database.execute("select value from meta where key = 'max_bytes'").get,
         set_aside=[SetAside(*row) for row in _rows(journal, "select name, day, events from aside order by name")],
-        removed=dict(_rows(journal, "select sink, count from lost where sink not in (select name from sink)")),
+        removed=dict(
+            _rows(
+                journal, "select sink, count from lost where reason = 'unseen' and sink not in (select name from sink)"
+            )
+        ),
     )
 
 
@@ -210,8 +214,9 @@ def _read_workers(journal: Journal) -> list[WorkerCounts]:
             worker.offered = count
         elif counter == "accepted":
             worker.accepted = count
-        else:
-            {"dropped": worker.dropped, "scrubbed": worker.scrubbed, "noted": worker.noted}[counter][reason] = count
+        elif counter in ("dropped", "scrubbed", "noted"):  # else a flipped bit made another name of it
+            by_reason: dict[str, int] = getattr(worker, counter)
+            by_reason[reason] = count
     return list(workers.values())
 
 

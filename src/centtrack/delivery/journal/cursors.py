@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import apsw
 
@@ -39,7 +40,16 @@ def move(
     withheld: Mapping[str, int],
     lost: Mapping[str, int],
 ) -> None:
-    """Move a cursor, and count what became of the events. See `Journal.advance`."""
+    """Move a cursor, and count what became of the events. See `Journal.advance`.
+
+    A dead letter's age counts from when its event was recorded: of a batch of several days, from the first.
+    """
+    day: Any = database.execute(
+        """select coalesce(min(day), ?3) from batch
+        where sequence > (select cursor from sink where name = ?1) and sequence <= ?2
+            and (sink is null or sink = ?1)""",
+        (sink, last, today()),
+    ).get
     database.execute(
         "update sink set cursor = ?1, delivered = delivered + ?2, error = null where name = ?3 and cursor < ?1",
         (last, delivered, sink),
@@ -50,7 +60,7 @@ def move(
     note_lost(database, sink, lost)
     database.executemany(
         "insert into dead (sink, reason, event, checksum, day) values (?, ?, ?, ?, ?)",
-        [(sink, reason, event, checksum_of(event, 1), today()) for reason, event in dead],
+        [(sink, reason, event, checksum_of(event, 1), day) for reason, event in dead],
     )
     delete_passed(database)
 

@@ -25,7 +25,7 @@ class DeadLetterInfo(NamedTuple):
         id: its number in this journal.
         sink: name of the sink that didn't take it.
         reason: why.
-        day: when it was laid aside, UTC.
+        day: since when it is kept, UTC: when its event, or an earlier one of its batch, was recorded.
         size: of the event, in bytes.
     """
 
@@ -43,7 +43,7 @@ class DeadLetter(NamedTuple):
         id: its number in this journal.
         sink: name of the sink that didn't take it.
         reason: why.
-        day: when it was laid aside, UTC.
+        day: since when it is kept, UTC: when its event, or an earlier one of its batch, was recorded.
         event: as JSON, or whatever could not be read as that.
     """
 

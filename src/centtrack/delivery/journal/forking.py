@@ -10,11 +10,12 @@ import contextlib
 import functools
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-_PATIENCE_S = 1.0  # for work in progress; then the fork goes on, since the app waits for it
+_PATIENCE_S = 1.0  # for all work in progress; then the fork goes on, since the app waits for it
 
 _all: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _listing = threading.Lock()
@@ -61,7 +62,8 @@ def alone(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P],
 
 def _suspend_all() -> None:
     _listing.acquire()
-    _held[:] = [one for one in list(_all) if one.using.acquire(timeout=_PATIENCE_S)]
+    until = time.monotonic() + _PATIENCE_S
+    _held[:] = [one for one in list(_all) if one.using.acquire(timeout=max(0.0, until - time.monotonic()))]
     for one in _held:
         with contextlib.suppress(Exception):  # whatever it is, the app's fork goes on, and the others are closed, too
             one.suspend()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import apsw
 from centtrack.delivery import clock
 from centtrack.delivery.journal.batches import count_pending, delete_passed, today
 from centtrack.delivery.journal.losses import LostReason, note_lost
-from centtrack.delivery.journal.set_aside import remove_aside
 from centtrack.logs import report
 
 logger = logging.getLogger(__name__)
@@ -22,21 +23,21 @@ MAX_KEPT_DAYS = 30
 """Of dead letters, and of damaged journals that were set aside."""
 
 _MAX_STEP_S = 120.0  # a clock that jumps, or a night without power, doesn't count as running
-_SHRINK_FROM = 1_000  # pages
-_SHRINK_BY = 2_000  # pages at once: others wait meanwhile
+# As `name_aside` names it, and what SQLite adds.
+_ASIDE = re.compile(r"\.corrupt-(\d{8})-\d{6}(-\d+)?(-wal|-shm)?")
 
 
 class Housekeeping:
     """One round of it.
 
     Args:
-        folder: of the journal.
+        path: the journal.
         sink: whose deliverer does it.
         retention_days: how long this sink's events may wait; None: for ever.
     """
 
-    def __init__(self, folder: Path, sink: str, retention_days: int | None) -> None:
-        self._folder = folder
+    def __init__(self, path: Path, sink: str, retention_days: int | None) -> None:
+        self._path = path
         self._sink = sink
         self._retention_days = retention_days
         self._kept_days = min(retention_days or MAX_KEPT_DAYS, MAX_KEPT_DAYS)
@@ -44,7 +45,8 @@ class Housekeeping:
     def run(self, database: apsw.Connection) -> bool:
         """Do it, in a transaction of the caller's; whether events were deleted."""
         self._note_seen(database)
-        gone = self._remove_unseen(database) + self._expire_rows(database) + self._expire_dead(database)
+        gone = self._remove_unseen(database) + self._expire_rows(database) + self._expire_retried(database)
+        gone += self._expire_dead(database)
         if gone:
             delete_passed(database)
         self._expire_aside(database)
@@ -82,6 +84,18 @@ class Housekeeping:
         self._lose(database, self._sink, "retention", count)
         return int(count)
 
+    def _expire_retried(self, database: apsw.Connection) -> int:
+        """Delete what was a dead letter, is tried again, and waits behind newer events."""
+        if self._retention_days is None:
+            return 0
+        where = """from batch where sink = ?1 and day < ?2
+            and sequence > (select max(cursor, attempt) from sink where name = ?1)"""
+        values = (self._sink, today() - self._retention_days)
+        count = int(database.execute(f"select coalesce(sum(count), 0) {where}", values).get)
+        database.execute(f"delete {where}", values)
+        self._lose(database, self._sink, "retention", count)
+        return count
+
     def _expire_dead(self, database: apsw.Connection) -> int:
         """Delete old dead letters of this sink, and of such as are gone."""
         rows: Any = database.execute(
@@ -106,11 +120,22 @@ class Housekeeping:
             )  # fmt: skip
 
     def _expire_aside(self, database: apsw.Connection) -> None:
-        """Delete old journals that were set aside."""
-        rows = database.execute("select name from aside where day < ?", (today() - self._kept_days,)).fetchall()
-        for (name,) in rows:
-            remove_aside(self._folder / str(name))
-            database.execute("delete from aside where name = ?", (name,))
+        """Delete old journals that were set aside: by their names, since a damaged one may not tell of earlier ones."""
+        since = today() - self._kept_days
+        for file in list(self._path.parent.iterdir()):
+            day = _day_of_aside(file.name, self._path.name)
+            if day is not None and day < since:
+                file.unlink(missing_ok=True)
+        database.execute("delete from aside where day < ?", (since,))
+
+
+def _day_of_aside(name: str, journal: str) -> int | None:
+    """When a file was set aside, in days since 1970; None for any other file."""
+    found = _ASIDE.fullmatch(name.removeprefix(journal)) if name.startswith(journal) else None
+    try:
+        return (dt.date.fromisoformat(found[1]) - dt.date(1970, 1, 1)).days if found else None
+    except ValueError:
+        return None
 
 
 def _remove_sink(database: apsw.Connection, sink: str) -> None:
@@ -122,10 +147,3 @@ def _remove_sink(database: apsw.Connection, sink: str) -> None:
     note_lost(database, sink, {"unseen": unseen})
     message = "no process has delivered to %s for 7 days: its place in the journal and %d events that waited are gone"
     report(logger, logging.WARNING, "sink_removed", message, sink, unseen, sink=sink, count=unseen)
-
-
-def shrink(database: apsw.Connection) -> None:
-    """Give free pages back to the disk, a few at a time, if there are many."""
-    free = int(database.pragma("freelist_count"))
-    if free >= _SHRINK_FROM and free * 2 >= int(database.pragma("page_count")):
-        database.execute(f"pragma incremental_vacuum({_SHRINK_BY})").fetchall()

@@ -15,13 +15,15 @@ from centtrack.consent.inventory import CookieSeen
 from centtrack.delivery.journal import batches, cursors, quota, workers
 from centtrack.delivery.journal.cookie_table import add_cookies
 from centtrack.delivery.journal.forking import alone
-from centtrack.delivery.journal.housekeeping import Housekeeping, shrink
+from centtrack.delivery.journal.free_pages import erase, shrink
+from centtrack.delivery.journal.housekeeping import Housekeeping
 from centtrack.delivery.journal.journal_file import JournalFile
 from centtrack.delivery.journal.reserve import free_bytes
 from centtrack.delivery.records import DEFAULT_LIMITS, Encoded, ImportProgress, Limits, StoredBatch
 from centtrack.errors import JournalError
 
 _NONE: Mapping[str, int] = MappingProxyType({})
+_ROOM = 65_536  # bytes: about what a commit under load has
 
 
 class Journal(JournalFile):
@@ -95,7 +97,7 @@ class Journal(JournalFile):
             JournalFullError: if it doesn't.
         """
         with self.transaction() as database:
-            self._check_room(database, 0)
+            self._check_room(database, _ROOM)
 
     def _check_room(self, database: apsw.Connection, size: int) -> None:
         free, has_reserve = free_bytes(self.path.parent), self.reserve.is_there
@@ -197,7 +199,7 @@ class Journal(JournalFile):
         withheld: Mapping[str, int] = _NONE,
         lost: Mapping[str, int] = _NONE,
     ) -> None:
-        """Move a sink's cursor, and delete what all sinks have passed. Nothing is counted twice.
+        """Move a sink's cursor, once, and delete what all sinks have passed.
 
         Args:
             sink: name of the sink.
@@ -235,17 +237,16 @@ class Journal(JournalFile):
             sink: whose deliverer calls.
             retention_days: how long its events may wait; None: for ever.
         """
-        self._is_dirty |= self.insist(Housekeeping(self.path.parent, sink, retention_days).run)
+        self._is_dirty |= self.insist(Housekeeping(self.path, sink, retention_days).run)
         self.reserve.make(self._limits.min_free)
         with self.lock, contextlib.suppress(apsw.BusyError, apsw.FullError):  # the next time will do
             shrink(self.database)
 
     @alone
     def tidy(self) -> None:
-        """When nothing waits for delivery, rewrite the file without what was delivered, and empty the WAL."""
+        """When nothing waits for delivery, leave nothing of what was delivered in the file and the WAL. See `erase`."""
         if not self._is_dirty or self.database.execute("select exists (select 1 from batch)").get:
             return
-        with self.lock, contextlib.suppress(apsw.BusyError, apsw.FullError):  # the next time will do
-            self.database.execute("vacuum")
-            self.database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        with contextlib.suppress(apsw.BusyError, apsw.FullError):  # the next time will do
+            erase(self.database, self.lock)
             self._is_dirty = False

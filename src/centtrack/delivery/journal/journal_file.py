@@ -127,7 +127,7 @@ class JournalFile(Forkable):
         # NORMAL survives a kill of the process; a power cut may take the last ms. FULL waits for the disk.
         database.pragma("synchronous", 2 if self._is_synced else 1)
         database.pragma("fullfsync", int(self._is_synced))  # of macOS, whose fsync doesn't wait for it
-        database.pragma("secure_delete", 0)
+        database.pragma("secure_delete", "fast")  # zeros in the pages that stay; see free_pages.py for the others
         database.pragma("journal_size_limit", _MAX_WAL)
         self.id = read_id(database)
         if not self.id:
@@ -154,10 +154,13 @@ class JournalFile(Forkable):
                 self.lock.close()
 
     def suspend(self) -> None:
-        """Close the connection before a fork."""
-        if self._database is not None:
-            self.close()
+        """Close the connection before a fork, waiting for no other process: the log stays, and is read again."""
+        database, self._database = self._database, None
+        if database is not None:
             self._is_suspended = True
+            database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            database.close()
+            self.lock.close()
 
     def resume(self) -> None:
         """Open again what was closed for a fork.
@@ -166,11 +169,10 @@ class JournalFile(Forkable):
             JournalGoneError: if the file was removed or replaced since.
         """
         if self._is_suspended:
-            self._is_suspended = False
             with self.place.locked():
-                if not self._is_in_place():
-                    raise JournalGoneError(f"journal {self.path} was removed or replaced while in use")
+                self._check_in_place()
                 self._connect(self.place.read_label(), may_create=False)
+            self._is_suspended = False  # not before: what fails is tried again at the next use
 
     def forget(self) -> None:
         """In the child of a fork: it is closed, and nothing of it opens again by itself."""
@@ -208,8 +210,7 @@ class JournalFile(Forkable):
     def _alone_on_host(self) -> Iterator[apsw.Connection]:
         database = self.database
         with self.lock:
-            if not self._is_in_place():
-                raise JournalGoneError(f"journal {self.path} was removed or replaced while in use")
+            self._check_in_place()
             database.execute("begin immediate")
             try:
                 yield database
@@ -241,6 +242,10 @@ class JournalFile(Forkable):
             return int(self.database.pragma("user_version")) > VERSION
         except (apsw.Error, JournalError):
             return False
+
+    def _check_in_place(self) -> None:
+        if not self._is_in_place():
+            raise JournalGoneError(f"journal {self.path} was removed or replaced while in use")
 
     def _is_in_place(self) -> bool:
         try:

@@ -6,9 +6,10 @@ import os
 import re
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
-_PATTERN = re.compile(r"journal (?P<id>\S+)\n|aside (?P<aside>[^/\n]+\.corrupt-[^/\n]+)\n")
-_MAX_SIZE = 512
+_PATTERN = re.compile(r"journal (?P<id>\S+) (?P<name>\S+)\n|aside (?P<aside>[^/\n]+\.corrupt-[^/\n]+)\n")
+_MAX_SIZE = 2_048
 
 
 class Label(NamedTuple):
@@ -24,14 +25,31 @@ class Label(NamedTuple):
 
 
 def read_label(path: Path) -> Label:
-    """Read it; empty if there is none, or the file is somebody else's."""
+    """Read it; empty if there is none, it is of another journal, or the file is somebody else's."""
+    found = _read(path)
+    if not found:
+        return Label()
+    if found["id"]:
+        return Label(found["id"]) if found["name"] == _journal_of(path) else Label()
+    return Label(aside=found["aside"]) if found["aside"].startswith(f"{_name_of(path)}.corrupt-") else Label()
+
+
+def _read(path: Path) -> re.Match[str] | None:
     try:
         with path.open("rb") as file:
-            text = file.read(_MAX_SIZE).decode("utf-8", "replace")
+            return _PATTERN.fullmatch(os.fsdecode(file.read(_MAX_SIZE)))
     except FileNotFoundError:
-        return Label()
-    found = _PATTERN.match(text)
-    return Label(found["id"] or "", found["aside"] or "") if found else Label()
+        return None
+
+
+def _name_of(lock: Path) -> str:
+    """Name of the journal that a lock file lies beside."""
+    return lock.name.removesuffix(".lock")
+
+
+def _journal_of(lock: Path) -> str:
+    """The same, without blanks."""
+    return quote(os.fsencode(_name_of(lock)))
 
 
 def write_label(path: Path, label: Label) -> None:
@@ -40,9 +58,10 @@ def write_label(path: Path, label: Label) -> None:
     Raises:
         OSError: if that isn't possible.
     """
-    if read_label(path) == Label() and path.stat().st_size:
+    if path.stat().st_size and not _read(path):
         return
-    text = f"aside {label.aside}\n" if label.aside else f"journal {label.journal_id}\n" if label.journal_id else ""
+    journal = f"journal {label.journal_id} {_journal_of(path)}\n" if label.journal_id else ""
+    text = os.fsencode(f"aside {label.aside}\n" if label.aside else journal)
     with path.open("r+b", buffering=0) as file:
-        file.write(text.encode())  # before it is cut: at no time may it be empty
-        os.ftruncate(file.fileno(), len(text.encode()))
+        file.write(text)  # before it is cut: at no time may it be empty
+        os.ftruncate(file.fileno(), len(text))

@@ -27,19 +27,28 @@ class JournalPlace:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lock = FileLock(path.with_suffix(".lock"))
+        self.lock = FileLock(path.with_name(f"{path.name}.lock"))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock; if what is there isn't a journal, no lock file stays behind for it."""
+        """Hold the lock; if what is there isn't a journal, no lock file stays behind that was made for it."""
+        found = self._stamp_of_lock()
         with self.lock:
             try:
                 yield
             except JournalError:
                 with contextlib.suppress(OSError):
-                    if not self.lock.path.stat().st_size:
+                    if self._stamp_of_lock() != found and not self.lock.path.stat().st_size:
                         self.lock.path.unlink()
                 raise
+
+    def _stamp_of_lock(self) -> tuple[int, ...] | None:
+        """Which file the lock is; a later one may have the same inode. None if there is none."""
+        try:
+            stat = self.lock.path.stat()
+        except OSError:
+            return None
+        return (stat.st_dev, stat.st_ino, stat.st_ctime_ns)
 
     def read_label(self) -> Label:
         """What the lock file says."""

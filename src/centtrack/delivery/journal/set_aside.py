@@ -53,9 +53,3 @@ def move_aside(path: Path, aside: Path) -> None:
     if log.exists():
         log.replace(aside.with_name(f"{aside.name}-wal"))
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-
-
-def remove_aside(aside: Path) -> None:
-    """Delete a journal that was set aside, and what belongs to it."""
-    for suffix in ("", "-wal", "-shm"):
-        aside.with_name(aside.name + suffix).unlink(missing_ok=True)

@@ -71,7 +71,8 @@ class EventQueue:
         self._new: list[tuple[Item, int]] = []
         self._waiting: list[Callable[[], object]] = []
         self._is_closed = False
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may end a request, which is then offered, while this thread is at the queue.
+        self._lock = threading.RLock()
         self._something = threading.Event()
         self._hurry = threading.Event()
 
@@ -100,6 +101,12 @@ class EventQueue:
         if not self._something.is_set():
             self._something.set()
         return True
+
+    def refuse(self, reason: str, count: int) -> None:
+        """Count offers that were made while there was no queue."""
+        with self._lock:
+            self._offered += count
+            self._dropped[reason] += count
 
     def when_settled(self, tell: Callable[[], object]) -> None:
         """Call this, from the thread, when all that was offered before is committed or dropped."""
@@ -144,16 +151,21 @@ class EventQueue:
         with self._lock:
             self._dropped[reason] += count
 
-    def drop_taken(self, reason: str) -> None:
-        """Count all that was taken, and isn't settled, as dropped."""
+    def drop_taken(self, reason: str) -> int:
+        """Count all that was taken, and isn't settled, as dropped; how many that is."""
         with self._lock:
-            self._dropped[reason] += self._entries - len(self._new)
+            count = self._entries - len(self._new)
+            if count:
+                self._dropped[reason] += count
             self._entries, self._size = len(self._new), sum(size for _, size in self._new)
+            return count
 
     def close_if_empty(self) -> bool:
         """Take nothing any more; False if something is there that must be taken first."""
         with self._lock:
-            self._is_closed = not self._new and not self._waiting
+            self._is_closed = True
+            if self._new or self._waiting:
+                self._is_closed = False
             return self._is_closed
 
     def counts(self) -> QueueCounts:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from centtrack.consent.inventory import Inventory
 from centtrack.delivery.recording.encoding import EventEncoder
@@ -42,7 +41,7 @@ class Recorder:
         warm: called in the thread before anything else: builds engines, opens databases.
         refresh: called in the thread before events are made, and once a minute: looks for new files, ends old salts.
         totals: what capture has counted besides: what was scrubbed, by kind, and what went wrong.
-        written: what of these is in the journal already: earlier recorders of this process wrote it.
+        written: tells what of these is in the journal already: earlier recorders of this process wrote it.
         on_commit: called in the thread after each commit.
         bucket_s: length of the buckets of time that events are held for, in seconds; None: they aren't.
         inventory: of cookies, which is emptied into the journal in the thread, with the events.
@@ -50,6 +49,7 @@ class Recorder:
     Attributes:
         queue: what requests append to.
         writer: what writes the journal.
+        rounds: how often all that was taken has been settled.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Recorder:
         warm: Callable[[], None] = lambda: None,
         refresh: Callable[[], None] = lambda: None,
         totals: Callable[[], Totals] = dict,
-        written: Totals = MappingProxyType({}),
+        written: Callable[[], Totals] = dict,
         on_commit: Callable[[], None] = lambda: None,
         bucket_s: int | None = None,
         inventory: Inventory | None = None,
@@ -79,6 +79,7 @@ class Recorder:
         self._encoder = EventEncoder(bucket_s, self._refuse)
         self._encoded: list[Encoded] = []
         self._waiting: list[Callable[[], object]] = []
+        self.rounds = 0
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="centtrack-recorder", daemon=True)
 
@@ -98,7 +99,12 @@ class Recorder:
         """Commit what is queued, end the thread and note a clean end. False if the time was too short."""
         self._is_closing = True
         self.queue.wake()
-        self._thread.join(timeout_s)
+        return self.join(timeout_s)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread, which was asked to end; False if the time was too short."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def state(self) -> PipelineState:
@@ -113,6 +119,7 @@ class Recorder:
             journal=writer.condition,
             problem=writer.problem,
             journal_bytes=writer.journal_bytes,
+            is_alive=self._thread.is_alive(),
         )
 
     # In the thread.
@@ -135,7 +142,7 @@ class Recorder:
             work()
         except TROUBLE as error:
             self.writer.degrade(error)
-        except Exception as error:  # noqa: BLE001 - see above
+        except BaseException as error:  # noqa: BLE001 - see above
             report(logger, logging.ERROR, "recorder_failed", "events could not be recorded: %s", describe(error))
             self._give_up("recorder_failed")
 
@@ -151,7 +158,7 @@ class Recorder:
     def _wait(self) -> None:
         """Until there is something; under load a little longer, so that it is more."""
         if self._encoded:
-            self.queue.wait(_RETRY_S)
+            self.queue.linger(_RETRY_S)
             return
         waited = time.monotonic()
         while not self.queue.wait(_REFRESH_S if self.writer.condition == "open" else _LOOK_AGAIN_S):
@@ -163,7 +170,7 @@ class Recorder:
     def _prepare(self, prepare: Callable[[], None]) -> None:
         try:
             prepare()
-        except Exception as error:  # noqa: BLE001 - a data file that can't be read must not stop the recorder
+        except BaseException as error:  # noqa: BLE001 - a data file that can't be read must not stop the recorder
             report(logger, logging.ERROR, "capture_unprepared", "could not prepare capture: %s", describe(error))
 
     def _record(self) -> None:
@@ -181,6 +188,7 @@ class Recorder:
         self._tell()
 
     def _tell(self) -> None:
+        self.rounds += 1
         waiting, self._waiting = self._waiting, []
         for tell in waiting:
             with contextlib.suppress(Exception):  # an event loop that has ended since
@@ -201,7 +209,7 @@ class Recorder:
     def _work(self, work: Work) -> Event | None:
         try:
             made = work()
-        except Exception as error:  # noqa: BLE001 - one bad event must not stop the others
+        except BaseException as error:  # noqa: BLE001 - one bad event must not stop the others; a Rust engine's panic is none
             self._refuse(error)
             return None
         if isinstance(made, Event):
@@ -209,10 +217,12 @@ class Recorder:
         self.queue.drop(made)
         return None
 
-    def _refuse(self, error: Exception) -> None:
+    def _refuse(self, error: BaseException) -> None:
         self.queue.drop("capture_failed")
         report(logger, logging.ERROR, "capture_failed", "an event could not be made: %s", describe(error))
 
     def _give_up(self, reason: str) -> None:
         self._encoded = []
-        self.queue.drop_taken(reason)
+        if count := self.queue.drop_taken(reason):
+            text = "%d events are lost, since they could not be committed: %s"
+            report(logger, logging.ERROR, reason, text, count, self.writer.problem or reason, count=count)

@@ -49,7 +49,8 @@ class JournalWriter:
         limits: when the journal takes no more.
         is_synced: whether each commit waits until it is on the disk.
         totals: what capture has counted besides.
-        written: what of these is in the journal already: earlier recorders of this process wrote it.
+        written: tells, when the journal is first written, what of these is in it already: earlier recorders of this
+            process wrote it.
         inventory: of cookies, which is emptied into the journal with the events.
 
     Attributes:
@@ -70,10 +71,10 @@ class JournalWriter:
         limits: Limits,
         is_synced: bool,
         totals: Callable[[], Totals],
-        written: Totals,
+        written: Callable[[], Totals],
         inventory: Inventory | None,
     ) -> None:
-        self.worker = f"{os.getpid()}-{secrets.token_hex(2)}"
+        self.worker = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.accepted = 0
         self.condition: JournalCondition = "closed"
         self.problem: str | None = None
@@ -83,7 +84,8 @@ class JournalWriter:
         self._sinks = sinks
         self._policy = policy
         self._totals = totals
-        self._written: Counter[tuple[str, str]] = Counter(written)
+        self._written: Counter[tuple[str, str]] = Counter()
+        self._written_before = written
         self._inventory = inventory
         self._was_open = False
         self._is_open = False
@@ -113,15 +115,22 @@ class JournalWriter:
     def degrade(self, error: Exception) -> None:
         """Note that the journal can't be written at present."""
         self.condition, self.problem = "degraded", describe(error)
+        self._is_open = False
         text = "the journal can't be written, events wait in memory: %s"
         report(logger, logging.ERROR, "journal_unavailable", text, self.problem, path=str(self._journal.path))
 
     def look_again(self) -> None:
         """See whether the journal takes events again: health would say that it doesn't until the next one comes."""
-        if self._is_open and self.condition in {"degraded", "full"}:
+        if self.condition in {"degraded", "full"}:
             with contextlib.suppress(*TROUBLE):
+                if not self._is_open:
+                    self._open()
                 self._journal.check_room()
                 self._recover()
+
+    def written(self) -> dict[tuple[str, str], int]:
+        """What of the capture's totals is in the journal."""
+        return {key: self._written[key] for key in self._totals()}
 
     def end(self) -> None:
         """Write the last counters, and note a clean end.
@@ -162,6 +171,9 @@ class JournalWriter:
         journal.begin_worker(self.worker, os.getpid())
         if self._was_open:
             self._resume()
+        else:
+            self._written = Counter(self._written_before())
+            self._written_before = dict  # which holds on to the earlier ones
         self._was_open = self._is_open = True
         self._recover()
 
@@ -212,4 +224,5 @@ class JournalWriter:
     def _measure(self) -> None:
         if time.monotonic() - self._measured >= _MEASURE_S:
             self._measured = time.monotonic()
-            self.journal_bytes = self._journal.used_bytes
+            with contextlib.suppress(*TROUBLE):  # what was to be committed is
+                self.journal_bytes = self._journal.used_bytes

@@ -8,7 +8,6 @@ import threading
 import time
 
 import apsw
-import msgspec
 
 from centtrack.delivery import clock
 from centtrack.delivery.journal.journal import Journal
@@ -23,7 +22,7 @@ from centtrack.delivery.sending.withholding import retention_of
 from centtrack.errors import ConfigurationError, JournalError, RetryLater
 from centtrack.logs import describe, report
 from centtrack.policy.policy import PrivacyPolicy
-from centtrack.sinks.base import Sink, name_of
+from centtrack.sinks.base import Sink, UnreadableBatchError, name_of
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +139,7 @@ class Carrier:
         if not self._selector.needs_events(stored):
             lines = self._selector.select_lines(stored, stream)
             # If one of the lines can't be read, which one that is comes out below.
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(UnreadableBatchError):
                 return lines, self.outlet.write(lines.batch, stored.total)
         chosen = self._selector.select_events(stored, stream)
         return chosen, self.outlet.write(chosen.batch, len(chosen.batch))

@@ -43,7 +43,7 @@ class Deliverer:
         self.sink = sink
         self.name = name_of(sink)
         self._journal = Journal(path, limits=limits)
-        self._lock = FileLock(path.with_name(f"{path.stem}-{_file_name(self.name)}.lock"))
+        self._lock = FileLock(path.with_name(f"{path.name}-{_file_name(self.name)}.lock"))
         self._wake = threading.Event()
         self._ending = Ending()
         self._newest: int | None = None  # row, when the end was asked for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +24,7 @@ _decoder = msgspec.json.Decoder(Event)
 
 
 class Selection(NamedTuple):
-    """What becomes of the events of a batch. The same rows give the same each time, under one policy.
+    """What becomes of the events of a batch. The same rows give the same each time, under one policy and its waiver.
 
     Attributes:
         batch: what the sink gets.
@@ -57,7 +58,17 @@ class Selector:
 
     def needs_events(self, stored: StoredBatch) -> bool:
         """Whether the rows have to be decoded; else the sink gets their lines as they are, which costs least."""
-        return self._withhold is not None or _has_coarse_times(stored) or not self._is_up_to_date(stored)
+        return (
+            self._withhold is not None
+            or self._has_lapsed_waiver()
+            or _has_coarse_times(stored)
+            or not self._is_up_to_date(stored)
+        )
+
+    def _has_lapsed_waiver(self) -> bool:
+        """Whether full addresses may have been recorded under the policy that aren't allowed any more."""
+        waiver = self._policy.document.waiver.ip if self._policy else None
+        return waiver is not None and dt.datetime.now(dt.UTC).date() > waiver.until
 
     def _is_up_to_date(self, stored: StoredBatch) -> bool:
         """Whether all events were recorded under the policy in force.
@@ -100,7 +111,9 @@ class Selector:
         # First: what is withheld goes by the policy that the event was recorded under.
         if self._withhold is not None and (reason := self._withhold(event)):
             return reason
-        if self._policy is None or event.policy_hash == self._policy.hash:
+        if self._policy is None:
+            return event
+        if event.policy_hash == self._policy.hash and not (event.ip_network and self._has_lapsed_waiver()):
             return event
         consent_hash = self._consent_hash_of(event.policy_hash) if event.policy_hash else None
         return reduce_again(event, self._policy, consent_hash=consent_hash) or "policy"
