@@ -120,6 +120,11 @@ def test_what_was_set_aside_and_removed_is_said(cli, journal):
     assert "gone was removed, and 5 events that waited for it with it." in out
 
 
+def heed_ctrl_c():
+    """A shell that runs the tests in the background has its children ignore Ctrl-C, and theirs, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def on_a_terminal(*arguments):
     """Run the command on a terminal of 24 lines and 80 columns: the process, and what reads its screen."""
@@ -128,7 +133,7 @@ def on_a_terminal(*arguments):
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     process = subprocess.Popen(
         [sys.executable, "-m", "centtrack", *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True, env={**environment, "TERM": "xterm"},
+        start_new_session=True, env={**environment, "TERM": "xterm"}, preexec_fn=heed_ctrl_c,
     )  # fmt: skip
     os.close(theirs)
     with process:
@@ -162,7 +167,9 @@ def test_watch(journal):
 def test_watch_into_a_pipe_and_as_json(cli, journal):
     assert cli("status", "--watch", "--json").code == 2
     command = [sys.executable, "-m", "centtrack", "status", "--watch", "--every", "0.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_ctrl_c
+    ) as process:
         try:
             shown = ""
             while shown.count("The counters close") < 2:
