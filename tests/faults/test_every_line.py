@@ -384,8 +384,9 @@ def test_nor_when_it_cannot_be_logged(tmp_path, name, loud):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a half-made object that goes
-def test_the_first_request_starts_what_it_needs_or_does_without(tmp_path):
+def test_the_first_request_starts_what_it_needs_or_does_without(tmp_path, monkeypatch):
     """What runs only once in a process: each fault gets a middleware of its own."""
+    monkeypatch.setattr("centtrack.delivery.pipeline._START_AGAIN_S", 0.0)  # else only a second later
     with asyncio.Runner() as runner:
         site = fresh(tmp_path)
         lines = lines_of(lambda: site.serve(runner))
