@@ -153,7 +153,8 @@ def test_folder_is_removed(tmp_path, row):
     host = Host(tmp_path, sink)
     host.visit_all(500)
     eventually(lambda: sink.verdict.distinct == 500)
-    shutil.rmtree(host.journal.parent)
+    removed = host.journal.parent.rename(tmp_path / "removed")  # first: under load new files come while it goes
+    shutil.rmtree(removed)
     host.visit(MEANWHILE)
     assert host.pipeline.flush(60)
     eventually(lambda: sink.verdict.distinct == 500 + MEANWHILE, within_s=60)
