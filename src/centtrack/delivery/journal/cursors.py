@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from centtrack.delivery.journal.batches import checksum_of, delete_passed, today
-from centtrack.delivery.journal.losses import note_lost, note_withheld
+from centtrack.delivery.journal.losses import forget_counts, note_lost, note_withheld
 
 
 def register(database: apsw.Connection, sink: str) -> None:
@@ -21,8 +21,7 @@ def register(database: apsw.Connection, sink: str) -> None:
         (sink,),
     )
     if database.changes():
-        for table in ("lost", "withheld"):
-            database.execute(f"delete from {table} where sink = ?", (sink,))  # noqa: S608
+        forget_counts(database, sink)
 
 
 def begin_attempt(database: apsw.Connection, sink: str, last: int) -> None:

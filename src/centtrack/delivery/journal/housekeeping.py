@@ -12,7 +12,7 @@ import apsw
 
 from centtrack.delivery import clock
 from centtrack.delivery.journal.batches import count_pending, delete_passed, today
-from centtrack.delivery.journal.losses import LostReason, note_lost
+from centtrack.delivery.journal.losses import LostReason, forget_counts, note_lost
 from centtrack.logs import report
 
 logger = logging.getLogger(__name__)
@@ -142,8 +142,8 @@ def _remove_sink(database: apsw.Connection, sink: str) -> None:
     """Forget a sink. What waited for it stays counted."""
     unseen = count_pending(database, sink)
     database.execute("delete from sink where name = ?", (sink,))
-    for table in ("batch", "lost", "withheld"):
-        database.execute(f"delete from {table} where sink = ?", (sink,))  # noqa: S608
+    database.execute("delete from batch where sink = ?", (sink,))
+    forget_counts(database, sink)
     note_lost(database, sink, {"unseen": unseen})
     message = "no process has delivered to %s for 7 days: its place in the journal and %d events that waited are gone"
     report(logger, logging.WARNING, "sink_removed", message, sink, unseen, sink=sink, count=unseen)

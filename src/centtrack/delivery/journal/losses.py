@@ -12,16 +12,21 @@ LostReason = Literal["damaged", "corrupt", "retention", "dropped", "dead_retenti
 
 def note_lost(database: apsw.Connection, sink: str, lost: Mapping[str, int]) -> None:
     """Add to what is lost: reason → events."""
-    _add(database, "lost", sink, lost)
+    database.executemany(
+        "insert into lost values (?, ?, ?) on conflict do update set count = count + excluded.count",
+        [(sink, reason, count) for reason, count in lost.items() if count],
+    )
 
 
 def note_withheld(database: apsw.Connection, sink: str, withheld: Mapping[str, int]) -> None:
     """Add to what is withheld: reason → events."""
-    _add(database, "withheld", sink, withheld)
-
-
-def _add(database: apsw.Connection, table: Literal["lost", "withheld"], sink: str, counts: Mapping[str, int]) -> None:
     database.executemany(
-        f"insert into {table} values (?, ?, ?) on conflict do update set count = count + excluded.count",  # noqa: S608
-        [(sink, reason, count) for reason, count in counts.items() if count],
+        "insert into withheld values (?, ?, ?) on conflict do update set count = count + excluded.count",
+        [(sink, reason, count) for reason, count in withheld.items() if count],
     )
+
+
+def forget_counts(database: apsw.Connection, sink: str) -> None:
+    """Forget what is lost and withheld: the sink begins anew, or is removed."""
+    database.execute("delete from lost where sink = ?", (sink,))
+    database.execute("delete from withheld where sink = ?", (sink,))

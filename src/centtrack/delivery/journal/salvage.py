@@ -10,7 +10,7 @@ import apsw
 
 from centtrack.delivery.journal.batches import is_intact, today
 from centtrack.delivery.journal.losses import note_lost
-from centtrack.delivery.journal.workers import EARLIER, EARLIER_KILLED
+from centtrack.delivery.journal.workers import EARLIER, EARLIER_KILLED, fold
 
 _MAX_LETTERS = 10_000  # they are in memory for a moment; what is more is lost
 
@@ -29,6 +29,10 @@ _TABLES: dict[str, tuple[str, tuple[type, ...]]] = {
     ),
     "aside": ("name, day, events", (str, int, object)),
 }
+
+# What became of a sink's events, beside those that it took.
+_DONE = """select (select coalesce(sum(count), 0) from withheld where sink = ?1)
+    + (select coalesce(sum(count), 0) from lost where sink = ?1) + (select count(*) from dead where sink = ?1)"""
 
 Row = tuple[Any, ...]
 
@@ -68,7 +72,7 @@ def _read(database: apsw.Connection, table: str, into: list[Row]) -> bool:
     columns, types = _TABLES[table]
     read = 0
     with contextlib.suppress(apsw.Error, UnicodeDecodeError):
-        for row in database.execute(f"select {columns} from {table} limit {_MAX_LETTERS}"):  # noqa: S608
+        for row in database.execute(f"select {columns} from {table} limit {_MAX_LETTERS}"):  # noqa: S608 - constants of this module
             read += 1
             if all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
                 into.append(row)
@@ -97,7 +101,7 @@ def _write(database: apsw.Connection, table: str, rows: list[Row]) -> None:
     columns, types = _TABLES[table]
     marks = ", ".join("?" for _ in types)
     # A damaged one may have a row twice.
-    database.executemany(f"insert or ignore into {table} ({columns}) values ({marks})", rows)  # noqa: S608
+    database.executemany(f"insert or ignore into {table} ({columns}) values ({marks})", rows)  # noqa: S608 - the same
 
 
 def _write_workers(database: apsw.Connection, salvage: Salvage, *, is_known: bool) -> None:
@@ -105,25 +109,13 @@ def _write_workers(database: apsw.Connection, salvage: Salvage, *, is_known: boo
     _write(database, "counter", salvage.rows["counter"])
     if not is_known:  # then what a worker was offered is a lower bound, however it ended
         database.execute("update worker set ended = 0")
-        database.execute(
-            """insert into counter select ?, name, reason, count from counter where worker = ? and true
-            on conflict do update set count = count + excluded.count""",
-            (EARLIER_KILLED, EARLIER),
-        )
-        database.execute("delete from counter where worker = ?", (EARLIER,))
+        fold(database, EARLIER, EARLIER_KILLED)
 
 
 def _write_sink(database: apsw.Connection, name: str, before: int, delivered: int, retries: int) -> int:
     """Write a sink, for which nothing waits yet; how many events it lost."""
     accepted = _sum(database, "select coalesce(sum(count), 0) from counter where name = 'accepted'")
-    done = delivered + sum(
-        _sum(database, f"select {what} from {table} where sink = ?", name)  # noqa: S608
-        for table, what in (
-            ("withheld", "coalesce(sum(count), 0)"),
-            ("lost", "coalesce(sum(count), 0)"),
-            ("dead", "count(*)"),
-        )
-    )
+    done = delivered + _sum(database, _DONE, name)
     rest = accepted - before - done
     # More is done than was accepted if some counters couldn't be read.
     database.execute(

@@ -53,14 +53,15 @@ def _fold_old(database: apsw.Connection) -> None:
     """Sum the counters of workers that are gone, but for the last ones: reloading makes a new one each time."""
     ended = database.execute("select name from worker where ended order by rowid desc limit -1 offset ?", (_KEPT,))
     for (name,) in ended.fetchall():
-        _fold(database, str(name), EARLIER)
+        fold(database, str(name), EARLIER)
     others: Any = database.execute("select name, pid, started from worker where not ended order by rowid desc")
     killed = [str(name) for name, pid, started in others.fetchall() if not is_alive(pid, started)]
     for name in killed[_KEPT:]:
-        _fold(database, name, EARLIER_KILLED)
+        fold(database, name, EARLIER_KILLED)
 
 
-def _fold(database: apsw.Connection, name: str, into: str) -> None:
+def fold(database: apsw.Connection, name: str, into: str) -> None:
+    """Add the counters of one worker to those of another name, and forget the worker."""
     database.execute(
         """insert into counter select ?, name, reason, count from counter where worker = ? and true
         on conflict do update set count = count + excluded.count""",
