@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,7 +112,7 @@ def retry_dead(path: Path, ids: Collection[int] | None, sink: str | None = None)
         return len(letters)
 
     with _opened(path) as journal:
-        return _change(journal, retry)
+        return journal.insist(retry)
 
 
 def drop_dead(path: Path, ids: Collection[int] | None, sink: str | None = None) -> int:
@@ -138,7 +138,7 @@ def drop_dead(path: Path, ids: Collection[int] | None, sink: str | None = None) 
         return len(letters)
 
     with _opened(path) as journal:
-        count = _change(journal, drop)
+        count = journal.insist(drop)
         journal.tidy()
         return count
 
@@ -153,10 +153,6 @@ def _opened(path: Path) -> Iterator[Journal]:
         raise JournalError(f"journal {path} can't be used: {type(error).__name__}: {error}") from None
     finally:
         journal.close()
-
-
-def _change(journal: Journal, work: Callable[[apsw.Connection], int]) -> int:
-    return journal.insist(work)
 
 
 def _find(database: apsw.Connection, ids: Collection[int] | None, sink: str | None) -> list[tuple[int, str]]:
