@@ -13,9 +13,9 @@ from rich.table import Column, Table
 
 from centtrack.cli.output import printable
 from centtrack.delivery.journal.counters import Counts, SinkCounts, WorkerCounts
+from centtrack.delivery.journal.quota import ROOM
 
 _FIRST_DAY = dt.date(1970, 1, 1)
-_ROOM = 65_536  # bytes: about what a commit under load has
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -28,7 +28,7 @@ def tell_counts(counts: Counts, *, is_brief: bool = False) -> Iterator[Renderabl
     """
     limit = f" of {_megabytes(counts.max_bytes)}" if counts.max_bytes else ""
     yield f"[bold]{_shown(counts.path)}[/bold]  {_megabytes(counts.used_bytes)}{limit} used"
-    if counts.max_bytes and counts.used_bytes > counts.max_bytes - _ROOM:
+    if counts.max_bytes and counts.used_bytes > counts.max_bytes - ROOM:
         yield "[red]It is at its limit: new events are dropped until the sinks have taken what waits.[/red]"
     yield _workers(_folded(counts.workers) if is_brief else counts.workers)
     if counts.sinks:

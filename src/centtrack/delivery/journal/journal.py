@@ -23,7 +23,6 @@ from centtrack.delivery.records import DEFAULT_LIMITS, Encoded, ImportProgress, 
 from centtrack.errors import JournalError
 
 _NONE: Mapping[str, int] = MappingProxyType({})
-_ROOM = 65_536  # bytes: about what a commit under load has
 
 
 class Journal(JournalFile):
@@ -97,7 +96,7 @@ class Journal(JournalFile):
             JournalFullError: if it doesn't.
         """
         with self.transaction() as database:
-            self._check_room(database, _ROOM)
+            self._check_room(database, quota.ROOM)
 
     def _check_room(self, database: apsw.Connection, size: int) -> None:
         free, has_reserve = free_bytes(self.path.parent), self.reserve.is_there

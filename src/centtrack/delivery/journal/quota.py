@@ -10,6 +10,9 @@ from centtrack.delivery.journal import reserve
 from centtrack.delivery.records import Limits
 from centtrack.errors import JournalError
 
+ROOM = 65_536
+"""Bytes that a commit under load has, about: with less room than that the journal counts as full."""
+
 FullReason = Literal["journal_full", "disk_low"]
 
 
