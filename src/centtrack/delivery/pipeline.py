@@ -142,7 +142,7 @@ class Pipeline:
             run = self._make_run()
             run.start()
             start_salts(self.capture.visitors, self._salts)
-            self._run, self._start_at = run, 0.0
+            self._run, self._start_at, self._blocked_in = run, 0.0, None  # whose rounds begin anew
             missed, self._missed = self._missed, 0
             atexit.register(self.close)
         if missed:
@@ -229,7 +229,7 @@ class Pipeline:
         try:
             while not self.recorder.queue.offer(item, size):  # closed since we looked: the next one takes it
                 pass
-        except Exception as error:  # noqa: BLE001 - no thread can be started, most likely; this one is counted later
+        except Exception as error:  # noqa: BLE001 - nothing of ours may reach the app; it is counted by the next start
             self._missed += 1
             report(logger, logging.ERROR, "start_failed", "nothing can be recorded at present: %s", describe(error))
 
