@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -45,6 +47,24 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_minute() -> None:
     """What an earlier test logged keeps no line of this one back."""
     forget()
+
+
+@pytest.fixture(autouse=True)
+def _own_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No lines of threads that an earlier test left behind, and no set-up of logs for a later one."""
+    earlier = {thread.ident for thread in threading.enumerate() if thread.name.startswith("centtrack-")}
+
+    def is_own(record: logging.LogRecord) -> bool:
+        return record.thread not in earlier
+
+    handlers, levels = list(logging.root.handlers), {name: logging.getLogger(name).level for name in ("", "centtrack")}
+    caplog.handler.addFilter(is_own)
+    yield
+    caplog.handler.removeFilter(is_own)
+    for handler in [one for one in logging.root.handlers if one not in handlers]:
+        logging.root.removeHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")
