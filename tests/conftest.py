@@ -15,7 +15,10 @@ from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
 from centtrack.logs import forget
 from centtrack.policy import PROFILES, PrivacyPolicy
+from clickhouse import clickhouse_server, own_database
 from databases import postgresql_server, redis_server
+from kafka_cluster import KafkaCluster, kafka_cluster
+from s3 import s3_server, settings
 
 REQUIRES_SERVICES = os.environ.get("CENTTRACK_REQUIRE_SERVICES") == "1"
 
@@ -88,6 +91,42 @@ def postgresql_url() -> Iterator[str]:
     """A PostgreSQL."""
     with postgresql_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server_url() -> Iterator[str]:
+    """A ClickHouse."""
+    with clickhouse_server() as url:
+        yield url
+
+
+@pytest.fixture
+def clickhouse_url(clickhouse_server_url: str) -> Iterator[str]:
+    """A new database in it."""
+    with own_database(clickhouse_server_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaCluster]:
+    """A Kafka cluster for all, with users, rights and TLS beside its plain listener. Nobody kills its brokers."""
+    with kafka_cluster(secured=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def s3_server_url() -> Iterator[str]:
+    """A server of S3's protocol."""
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def s3_url(s3_server_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """That server, which clients find by the environment, as in deployments."""
+    for name, value in settings(s3_server_url).items():
+        monkeypatch.setenv(name, value)
+    return s3_server_url
 
 
 CHROME = (

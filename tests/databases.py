@@ -29,17 +29,23 @@ def redis_server() -> Iterator[str]:
 
 
 class RedisServer:
-    """A Redis that can be stopped and started again on the same port. It keeps nothing on the disk."""
+    """A Redis that can be stopped and started again on the same port.
 
-    def __init__(self, binary: str) -> None:
+    Args:
+        binary: the server.
+        options: more of them, without any it keeps nothing on the disk.
+    """
+
+    def __init__(self, binary: str, *options: str) -> None:
         self._binary = binary
+        self._options = options
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options = [*self._options, "--port", str(self._port), "--bind", "127.0.0.1", "--save", ""]
         self._process = subprocess.Popen([self._binary, *options], stdout=subprocess.DEVNULL)
         eventually(self._answers)
 
@@ -110,6 +116,27 @@ class PostgresqlServer:
     def stop(self, mode: str = "immediate") -> None:
         """End it: `fast` ends connections and writes down what it has, `immediate` is as if it was killed."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def set_up(self, *rules: str, **settings: str) -> None:
+        """Change settings while it runs; connections of before aren't touched.
+
+        Args:
+            *rules: who may connect, and how: lines of `pg_hba.conf`. The first that fits counts.
+            **settings: of `postgresql.conf`.
+        """
+        Path(self._data, "pg_hba.conf").write_text("\n".join(rules) + "\n")
+        lines = [f"{name} = '{value}'" for name, value in settings.items()]
+        Path(self._data, "postgresql.auto.conf").write_text("\n".join(lines) + "\n")
+        self._run("pg_ctl", "reload")
+
+    def keep(self, name: str, data: bytes) -> str:
+        """Put a file where it alone can read it, as it wants it for a key. Its path."""
+        path = self._folder / name
+        path.write_bytes(data)
+        path.chmod(0o600)
+        if self._as_user:
+            shutil.chown(path, "postgres")
+        return str(path)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as_user, str(self._binaries / program), "-D", self._data, *arguments]

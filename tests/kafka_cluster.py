@@ -6,17 +6,19 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, PartitionMetadata
 
+from kafka_security import Security
 from waiting import eventually
 
 BROKERS = (1, 2, 3)
@@ -29,7 +31,7 @@ _JAVA = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j
 _PROPERTIES = """
 process.roles=broker,controller
 node.id={number}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{secured}
 controller.listener.names=CONTROLLER
 controller.quorum.voters={voters}
 log.dirs={folder}/data
@@ -40,6 +42,7 @@ auto.create.topics.enable=false
 min.insync.replicas=2
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=3
+group.initial.rebalance.delay.ms=0
 num.network.threads=1
 num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
@@ -47,15 +50,20 @@ log.cleaner.dedupe.buffer.size=4194304
 
 
 @contextlib.contextmanager
-def kafka_cluster() -> Iterator[KafkaCluster]:
-    """A cluster of the test's own, whose brokers it may kill."""
+def kafka_cluster(*, secured: bool = False) -> Iterator[KafkaCluster]:
+    """A cluster of the test's own, whose brokers it may kill.
+
+    Args:
+        secured: whether it listens with TLS, users and rights, too.
+    """
     jars = Path(os.environ.get("CENTTRACK_TEST_KAFKA") or _FETCHED)
     if not any(jars.glob("kafka_*.jar")):
         pytest.skip("needs the jars of scripts/fetch_kafka.sh, or CENTTRACK_TEST_KAFKA, which names their folder")
     java = shutil.which("java") or pytest.skip("needs Java 17 or newer")
     folder = Path(tempfile.mkdtemp(prefix="centtrack-kafka-"))
     try:
-        with KafkaCluster([java, *_JAVA, "-cp", f"{jars}/*"], folder) as cluster:
+        security = Security(folder) if secured else None
+        with KafkaCluster([java, *_JAVA, "-cp", f"{jars}/*"], folder, security) as cluster:
             yield cluster
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -67,29 +75,45 @@ class KafkaCluster:
     Args:
         java: the command, with its class path.
         folder: of its own.
+        security: for listeners beside the plain one.
 
     Attributes:
         servers: what clients call `bootstrap.servers`.
+        ssl_servers: the same, where a certificate is wanted.
+        sasl_servers: the same, where user and password are wanted, over TLS.
+        security: as given.
+        admin: may do all.
     """
 
-    def __init__(self, java: list[str], folder: Path) -> None:
+    def __init__(self, java: list[str], folder: Path, security: Security | None = None) -> None:
         self._java, self._folder = java, folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         ports = {number: (_lasting_port(), _lasting_port()) for number in BROKERS}
+        ssl, sasl = ({number: _lasting_port() for number in BROKERS} for _ in range(2))
         voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in ports.items())
         for number, (port, controller) in ports.items():
             (folder / str(number)).mkdir()
-            self._settings(number).write_text(
-                _PROPERTIES.format(
-                    number=number, port=port, controller=controller, voters=voters, folder=folder / str(number)
-                )
-            )
-        self.servers = ",".join(f"127.0.0.1:{port}" for port, _ in ports.values())
-        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
+            listeners = f",SSL://127.0.0.1:{ssl[number]},SASL_SSL://127.0.0.1:{sasl[number]}" if security else ""
+            properties = _PROPERTIES.format(
+                number=number, port=port, controller=controller, voters=voters, folder=folder / str(number),
+                secured=listeners,
+            )  # fmt: skip
+            self._settings(number).write_text(properties + (security.properties if security else ""))
+        self.servers = _joined(port for port, _ in ports.values())
+        self.ssl_servers, self.sasl_servers = _joined(ssl.values()), _joined(sasl.values())
+        self.security = security
+        self.admin = AdminClient({"bootstrap.servers": self.servers, "allow.auto.create.topics": False, "log_level": 0})
 
-    def make_topic(self, name: str, partitions: int = PARTITIONS) -> None:
-        """Make a topic that all brokers have, and of which two must have an event before it is acknowledged."""
-        topic = NewTopic(name, partitions, len(BROKERS), config={"min.insync.replicas": "2"})
+    def make_topic(self, name: str, partitions: int = PARTITIONS, **config: str) -> None:
+        """Make a topic that all brokers have, and of which two must have an event before it is acknowledged.
+
+        Args:
+            name: of the topic.
+            partitions: how many parts it has.
+            **config: more of its settings, with underscores for dots.
+        """
+        given = {key.replace("_", "."): value for key, value in config.items()}
+        topic = NewTopic(name, partitions, len(BROKERS), config={"min.insync.replicas": "2", **given})
         eventually(lambda: self._has_made(topic), _START_WITHIN_S)
         self.wait_until_whole(name)
 
@@ -113,6 +137,11 @@ class KafkaCluster:
             self._processes[number].kill()
         for number in brokers:
             self._processes.pop(number).wait(30)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all brokers: with SIGSTOP they hang, until SIGCONT."""
+        for process in self._processes.values():
+            process.send_signal(number)
 
     def log(self) -> str:
         """What the brokers complained of."""
@@ -138,7 +167,7 @@ class KafkaCluster:
         gone = [number for number, process in self._processes.items() if process.poll() is not None]
         assert not gone, self.log()
         with contextlib.suppress(KafkaException):
-            self._admin.create_topics([topic], operation_timeout=10, request_timeout=10)[topic.topic].result()
+            self.admin.create_topics([topic], operation_timeout=10, request_timeout=10)[topic.topic].result()
         return bool(self._partitions(topic.topic))  # also if it was made although the answer came too late
 
     def _copies(self, topic: str) -> set[int]:
@@ -148,7 +177,7 @@ class KafkaCluster:
     def _partitions(self, topic: str) -> dict[int, PartitionMetadata]:
         """What the brokers know of a topic; nothing while none answers."""
         with contextlib.suppress(KafkaException):
-            return self._admin.list_topics(topic, timeout=10).topics[topic].partitions
+            return self.admin.list_topics(topic, timeout=10).topics[topic].partitions
         return {}
 
     def __enter__(self) -> Self:
@@ -162,6 +191,26 @@ class KafkaCluster:
 
     def __exit__(self, *_: object) -> None:
         self.kill(*self._processes)
+
+
+def messages(servers: str, topic: str) -> Iterator[Message]:
+    """All messages that a topic has now, one partition after another."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "judge", "log_level": 0})
+    try:
+        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+            first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            consumer.assign([TopicPartition(topic, partition, first)])
+            while first < end:
+                for message in consumer.consume(min(1_000, end - first), timeout=10):
+                    assert message.error() is None, message.error()
+                    first = message.offset() + 1
+                    yield message
+    finally:
+        consumer.close()
+
+
+def _joined(ports: Iterable[int]) -> str:
+    return ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
 def _lasting_port() -> int:

@@ -18,6 +18,8 @@ from centtrack.delivery.journal.counters import Counts, WorkerCounts, read_count
 from processes import kill_group
 from waiting import eventually
 
+LOOPBACK = "127.0.0.1"
+
 POLICY = """
 [limits.default]
 time = "second"
@@ -149,19 +151,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def uvicorn(site: Site, *options: str, waits: bool = True) -> contextlib.AbstractContextManager[Server]:
+def uvicorn(
+    site: Site, *options: str, waits: bool = True, host: str = LOOPBACK
+) -> contextlib.AbstractContextManager[Server]:
     """Run the site's app under uvicorn until the end of the block.
 
     Args:
         site: what to run.
         *options: more of uvicorn's options.
         waits: whether to wait until it listens.
+        host: the address that it listens on.
     """
-    return serve(site, "uvicorn", *options, waits=waits)
+    return serve(site, "uvicorn", *options, *(["--host", host] if host != LOOPBACK else []), waits=waits, host=host)
 
 
 @contextlib.contextmanager
-def serve(site: Site, way: str, *options: str, waits: bool = True) -> Iterator[Server]:
+def serve(site: Site, way: str, *options: str, waits: bool = True, host: str = LOOPBACK) -> Iterator[Server]:
     """Run the site's app until the end of the block.
 
     Args:
@@ -169,6 +174,7 @@ def serve(site: Site, way: str, *options: str, waits: bool = True) -> Iterator[S
         way: how, of `WAYS`.
         *options: more of that server's options.
         waits: whether to wait until it listens.
+        host: the address that it listens on, if the options say so.
     """
     port, log = free_port(), site.folder / "server.log"
     command = [sys.executable, "-m", *WAYS[way].command.format(port=port).split(), *options]
@@ -180,7 +186,7 @@ def serve(site: Site, way: str, *options: str, waits: bool = True) -> Iterator[S
     server = Server(process, port, log)
     try:
         if waits:
-            eventually(lambda: process.poll() is not None or (listens(port) and is_ready(server, WAYS[way])))
+            eventually(lambda: process.poll() is not None or (listens(port, host) and is_ready(server, WAYS[way])))
             assert process.poll() is None, server.log()
         yield server
     finally:
@@ -195,9 +201,9 @@ def is_ready(server: Server, way: Way) -> bool:
     return not way.ready or server.log().count(way.ready) >= way.workers
 
 
-def listens(port: int) -> bool:
-    """Whether somebody answers on a port of the loopback."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def listens(port: int, host: str = LOOPBACK) -> bool:
+    """Whether somebody answers on a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
         return True
     return False
 

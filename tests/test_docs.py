@@ -8,7 +8,6 @@ writes the tables anew that are generated.
 from __future__ import annotations
 
 import ast
-import datetime as dt
 import inspect
 import re
 import shlex
@@ -16,7 +15,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple, get_args
 
 import pytest
 
@@ -38,6 +37,7 @@ from centtrack.monitoring.otel import INSTRUMENTS
 from centtrack.policy.model import LEVELS, LIMIT_NAMES, Banner, Document
 from centtrack.policy.policy import PROFILES
 from centtrack.policy.template import write_template
+from centtrack.schema.markdown import write_catalogue
 from centtrack.testing import make_scope
 
 ROOT = Path(__file__).parent.parent
@@ -97,8 +97,6 @@ def section(text: str, heading: str) -> str:
 
 # Tables that are generated.
 
-_TYPES = {str: "text", int: "integer", float: "number", bool: "boolean", dt.datetime: "time"}
-
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(header), *(list(row) for row in rows)]
@@ -106,22 +104,8 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines).replace("| --- ", "|---").replace("--- |", "---|")
 
 
-def _type_name(hint: Any) -> str:
-    if type(None) in get_args(hint):
-        hint = next(part for part in get_args(hint) if part is not type(None))
-    if get_origin(hint) is dict:
-        return f"map of text to {_type_name(get_args(hint)[1])}"
-    if get_origin(hint) is Literal:
-        return "text"
-    return "value" if get_args(hint) else _TYPES[hint]
-
-
-def columns_table() -> str:
-    rows = []
-    for one in COLUMNS:
-        limit = f"`{one.limit}`" if one.limit else ""
-        rows.append((f"`{one.name}`", _type_name(one.type), one.description, limit, one.data_class))
-    return _table(("column", "type", "what it is", "limit", "data"), rows)
+def catalogue() -> str:
+    return write_catalogue({name: kind.labels() for name, kind in LEVELS.items()})
 
 
 def levels_table() -> str:
@@ -183,7 +167,7 @@ GENERATED = {
     ("docs/capture.md", "reasons"): reasons_table,
     ("docs/capture.md", "purposes"): purposes_table,
     ("docs/capture.md", "kinds"): kinds_list,
-    ("docs/events.md", "columns"): columns_table,
+    ("docs/events.md", "columns"): catalogue,
     ("docs/monitoring.md", "drops"): drops_table,
     ("docs/monitoring.md", "losses"): losses_table,
     ("docs/monitoring.md", "withheld"): withheld_table,
@@ -274,10 +258,10 @@ def test_documented_test_passes(tmp_path):
 
 
 def test_documented_sink_keeps_the_contract(tmp_path):
-    """The sink in docs/sinks.md, with the test class below it."""
-    parts = [block.text for block in blocks("python") if block.page == "docs/sinks.md" and "SqliteSink" in block.text]
+    """The sink in docs/own-sinks.md, with the test class below it."""
+    parts = [block.text for block in blocks("python") if block.page == "docs/own-sinks.md" and "SqliteSink" in block.text]
     module: dict[str, Any] = {"__name__": "documented_sink"}
-    exec(compile("\n".join(parts), "docs/sinks.md", "exec", dont_inherit=True), module)
+    exec(compile("\n".join(parts), "docs/own-sinks.md", "exec", dont_inherit=True), module)
     contract = module["TestSqliteSink"]
     tests = [name for name in dir(contract) if name.startswith("test_")]
     assert len(tests) > 3
@@ -414,7 +398,7 @@ def test_every_key_of_the_policy_is_documented():
     fields = dict(Document.model_fields)
     tables = {
         "controller": "`[controller]`", "geo": "`[geo]`", "page": "`[page]`", "cookies": "`[[cookies]]`",
-        "consent": "`[consent]`", "sinks": "`[[sinks]]`", "events": "`[[events]]`", "disclosure": "`[disclosure]`",
+        "consent": "`[consent]`", "sinks": "`[[sinks]]`", "recipients": "`[recipients]`", "events": "`[[events]]`", "disclosure": "`[disclosure]`",
         "exclude": "`[exclude]`", "bots": "`[bots]`", "browser": "`[browser]`", "visitor": "`[visitor]`",
         "changes": "`[[changes]]`",
     }  # fmt: skip

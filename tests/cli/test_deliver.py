@@ -194,6 +194,32 @@ def test_wrong_use(cli, tmp_path, options, message):
     assert (found.code, message in found.err) == (2, True), found.err
 
 
+def test_the_sink_gets_the_columns_that_the_policy_lets_it_have(tmp_path):
+    entry = '[[sinks]]\nname = "jsonl:events.jsonl"\nfields = ["path"]\n'
+    (tmp_path / "privacy.toml").write_text(POLICY + entry)
+    record("/a", "/b")
+    events = tmp_path / "events.jsonl"
+    with deliver() as process:
+        wait_for(["/a", "/b"], events)
+        assert end(process)[0] == 0
+    assert {(line["method"], line["name"]) for line in map(json.loads, events.read_text().splitlines())} == {
+        (None, "request")
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ('[recipients]\nundeclared_sinks = "refuse"\n', "has no entry in [[sinks]]"),
+        ('[recipients]\npersonal_data_in = ["KZ"]\n', "no country is stated for it"),
+    ],
+)
+def test_a_sink_that_the_policy_forbids_is_refused(cli, tmp_path, rules, message):
+    (tmp_path / "privacy.toml").write_text(POLICY + rules)
+    found = cli("deliver", "--sink", "jsonl:a", "--policy", "privacy.toml")
+    assert (found.code, message in found.err) == (2, True), found.err
+
+
 def test_a_third_party_that_is_not_named_right_is_refused(cli, tmp_path):
     (tmp_path / "privacy.toml").write_text(POLICY + THIRD)
     found = cli("deliver", "--sink", "jsonl:a", "--policy", "privacy.toml")

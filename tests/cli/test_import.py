@@ -89,6 +89,13 @@ def test_a_third_party_gets_nothing_of_a_log(cli, log, tmp_path):
     assert (status.code, "3 consent" in status.out, "The counters close" in status.out) == (0, True, True)
 
 
+def test_a_sink_that_the_policy_forbids_gets_nothing_of_a_log(cli, log, tmp_path):
+    (tmp_path / "declared.toml").write_text('[recipients]\nundeclared_sinks = "refuse"\n')
+    refused = cli("import", log, "--sink", "jsonl:events.jsonl", "--policy", "declared.toml")
+    assert (refused.code, "has no entry in [[sinks]]" in refused.err) == (2, True)
+    assert not (tmp_path / "events.jsonl").exists()
+
+
 def test_standard_input(cli, log, count, monkeypatch):
     with log.open("rb") as file:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))

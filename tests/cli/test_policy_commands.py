@@ -12,6 +12,9 @@ from centtrack.policy.model import Language
 from centtrack.policy.template import write_template
 
 LANGUAGES = get_args(Language)
+SECTIONS = (
+    "geo", "page", "browser", "visitor", "disclosure", "bots", "release", "sinks", "recipients", "events",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -29,7 +32,7 @@ def test_all_else_is_that_of_the_profile_too_but_for_the_gate(profile, language)
     written = PrivacyPolicy.parse(write_template(profile, language)).document
     expected = PrivacyPolicy.profile(profile).document
     assert written.consent == expected.consent.model_copy(update={"gate": "declared"})
-    for section in ("geo", "page", "browser", "visitor", "disclosure", "bots", "release", "sinks", "events"):
+    for section in SECTIONS:
         assert getattr(written, section) == getattr(expected, section), section
 
 
@@ -38,9 +41,10 @@ def test_the_examples_in_comments_are_valid_and_show_every_key(language):
     text = write_template("gdpr", language)
     examples = re.findall(r"^# (\[\[\w+\]\]\n(?:# \w+ = .*\n)+)", text, re.MULTILINE)
     document = PrivacyPolicy.parse(text + "".join(example.replace("\n# ", "\n") for example in examples)).document
-    [cookie], [change] = document.cookies, document.changes
+    [cookie], [change], [sink] = document.cookies, document.changes, document.sinks
     assert cookie.model_fields_set == set(type(cookie).model_fields)
     assert change.model_fields_set == set(type(change).model_fields)
+    assert sink.model_fields_set == set(type(sink).model_fields)
     assert cookie.purpose.keys() == change.summary.keys() == set(LANGUAGES)
 
 

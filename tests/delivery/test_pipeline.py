@@ -158,7 +158,7 @@ name = "delta:./somewhere"
 """
 
 
-def test_a_third_party_gets_nothing_without_consent(pipeline, tmp_path, caplog):
+def test_a_third_party_gets_nothing_without_consent(pipeline, tmp_path):
     sink = MemorySink()
     one = pipeline(sink, profile=PrivacyPolicy.parse(THIRD + '[limits.default]\ntime = "second"'))
     visit(one, 5)
@@ -167,9 +167,6 @@ def test_a_third_party_gets_nothing_without_consent(pipeline, tmp_path, caplog):
     assert sink.events == []
     [counts] = read_counts(tmp_path / "journal.db").sinks
     assert (counts.accepted, counts.delivered, counts.withheld, counts.closes) == (5, 0, {"consent": 5}, True)
-    [said] = [one.getMessage() for one in caplog.records if "[[sinks]]" in one.getMessage()]
-    assert '"delta:./somewhere"' in said
-    assert "named memory:" in said
 
 
 @pytest.mark.parametrize(

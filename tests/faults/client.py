@@ -67,11 +67,11 @@ class _Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(is_good)
 
-    async def ask(self, port: int, request: bytes) -> bool:
+    async def ask(self, host: str, port: int, request: bytes) -> bool:
         """Send a request; whether the answer is 200."""
         if self._transport is None:
             try:
-                await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
+                await asyncio.get_running_loop().create_connection(lambda: self, host, port)
             except OSError:
                 return False
         assert self._transport is not None
@@ -90,16 +90,24 @@ def _acknowledge(transport: asyncio.Transport) -> None:
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-async def load(port: int, requests: Sequence[bytes], *, connections: int = 8, per_second: float | None = None) -> Load:
+async def load(
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    host: str = "127.0.0.1",
+    connections: int = 8,
+    per_second: float | None = None,
+) -> Load:
     """Send requests, each once.
 
     Args:
         port: of the server, on the loopback.
         requests: as bytes, complete.
+        host: the server's address.
         connections: how many at once.
         per_second: the rate; None: as fast as the answers come.
     """
-    visit = _Visit(port, requests, connections, per_second)
+    visit = _Visit(host, port, requests, connections, per_second)
     await asyncio.gather(*map(visit.go, range(connections)))
     return Load(visit.latencies, visit.failed, time.perf_counter() - visit.started)
 
@@ -111,18 +119,21 @@ class _Visit:
     then: else a stall would hide what it delays.
     """
 
-    def __init__(self, port: int, requests: Sequence[bytes], connections: int, per_second: float | None) -> None:
+    def __init__(
+        self, host: str, port: int, requests: Sequence[bytes], connections: int, per_second: float | None
+    ) -> None:
         self.latencies: list[float] = []
         self.failed = 0
         self.started = time.perf_counter()
-        self._port, self._requests, self._connections, self._per_second = port, requests, connections, per_second
+        self._host, self._port, self._requests = host, port, requests
+        self._connections, self._per_second = connections, per_second
 
     async def go(self, first: int) -> None:
         """Send each so many-th request, from the first on."""
         client, free_since = _Connection(), self.started
         for place in range(first, len(self._requests), self._connections):
             begun = await self._begin(place, free_since)
-            if await client.ask(self._port, self._requests[place]):
+            if await client.ask(self._host, self._port, self._requests[place]):
                 self.latencies.append(time.perf_counter() - begun)
             else:
                 self.failed += 1

@@ -1,82 +1,21 @@
-"""A sink into PostgreSQL as a user would write it, and a proxy that loses what the server replies."""
+"""What is in PostgreSQL, and a proxy that loses what the server replies."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
-from collections.abc import Sequence
 from typing import Self
 
 import psycopg
 
-from centtrack import Event
-from centtrack.errors import Rejected, RetryLater
-from centtrack.sinks.base import Batch
-
-_TABLE = """create table if not exists event (
-    event_id uuid primary key, time timestamptz not null, path varchar(2048), status integer
-)"""
-_INSERT = "insert into event values (%s, %s, %s, %s) on conflict do nothing"
-
-
-class PostgresSink:
-    """Inserts events; the event's id is the key, so that one that comes twice changes nothing.
-
-    Args:
-        url: of the database.
-
-    Attributes:
-        failures: attempts that failed because of the server or the connection.
-        repeats: batches that came again.
-    """
-
-    name = "postgresql"
-    linger_s = 0.0
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: psycopg.Connection | None = None
-        self.failures = 0
-        self.repeats = 0
-
-    def open(self) -> None:
-        """Make the table."""
-        with psycopg.connect(self._url, connect_timeout=5) as connection:
-            connection.execute(_TABLE)
-
-    def write(self, events: Sequence[Event]) -> None:
-        """Insert a batch in one transaction.
-
-        Raises:
-            Rejected: if a column can't hold a value.
-            RetryLater: if the server doesn't answer.
-        """
-        self.repeats += isinstance(events, Batch) and events.repeated
-        rows = [(event.event_id, event.time, event.path, event.status) for event in events]
-        try:
-            if self._connection is None:
-                self._connection = psycopg.connect(self._url, connect_timeout=5)
-            with self._connection.transaction(), self._connection.cursor() as cursor:
-                cursor.executemany(_INSERT, rows)
-        except psycopg.DataError as error:
-            raise Rejected(type(error).__name__) from error
-        except psycopg.Error as error:
-            self.failures += 1
-            self.close()
-            raise RetryLater(type(error).__name__) from error
-
-    def close(self) -> None:
-        """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
 
 def count_rows(url: str) -> int:
-    """Rows in the table. Their key is the event's id, so all are different events."""
+    """Different events in the table, which holds none twice."""
     with psycopg.connect(url) as connection:
-        [(count,)] = connection.execute("select count(*) from event").fetchall()
+        query = "select count(*), count(distinct event_id) from event"
+        [(count, distinct)] = connection.execute(query).fetchall()
+    assert count == distinct
     return int(count)
 
 
@@ -111,12 +50,12 @@ class LosingProxy:
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         """Both ways: in this thread what the client says, which begins each exchange."""
         back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-        inserts = False
+        copies = False
         with client, server, contextlib.suppress(OSError):
             back.start()
             while data := client.recv(65_536):
-                inserts = inserts or b"insert into" in data
-                if inserts and b"COMMIT" in data and self._is_to_be_lost():
+                copies = copies or b"copy " in data
+                if copies and b"COMMIT" in data and self._is_to_be_lost():
                     client.shutdown(socket.SHUT_RDWR)  # whatever comes now reaches nobody
                     server.sendall(data)
                     server.shutdown(socket.SHUT_WR)

@@ -45,7 +45,7 @@ FAULTS = {
     9: Fault("sink down until 50,000 events wait", "journal grows, then drains at twice the rate or more; loss 0"),
     10: Fault("sink hangs without reply", "time-out; other sinks unaffected"),
     11: Fault("sink at a tenth of the load", "quota reached, drops exact, host latency flat"),
-    12: Fault("commit, then the reply is lost", "sent again, no duplicate in lake and PostgreSQL"),
+    12: Fault("commit, then the reply is lost", "sent again, no duplicate in lake, PostgreSQL and ClickHouse"),
     13: Fault("429 with Retry-After, 401, 400", "retry, pause, bisect"),
     14: Fault("one poison event in 1,000 (NUL, lone surrogate, NaN, 1 MB string)", "999 delivered, 1 dead-lettered"),
     15: Fault("backlog larger than memory, restart", "ready within 1 s; memory bounded"),
@@ -75,6 +75,8 @@ FAULTS = {
     28: Fault("journal of a newer version", "refused, kept, said"),
     29: Fault("a broker of a Kafka cluster dies under load", "loss 0"),
     30: Fault("PostgreSQL restarts under load", "loss 0, duplicates 0"),
+    31: Fault("a lake is fed by a consumer group, and its members are killed", "loss 0, duplicates 0"),
+    32: Fault("a Kafka broker dies while three app hosts feed it", "unique ids in the topic = accepted; loss 0"),
 }
 
 _INTRODUCTION = """# What delivery was put through

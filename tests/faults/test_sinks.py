@@ -1,4 +1,4 @@
-"""Rows 10, 12, 13: what sinks do to us. More of row 12 is in test_postgresql.py."""
+"""Rows 10, 12, 13: what sinks do to us. More of row 12 is in test_postgresql.py and test_clickhouse.py."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import centtrack
 from centtrack.delivery.journal.losses import LostReason
-from centtrack.delivery.sending.withholding import Reason
+from centtrack.delivery.sending.routing import Reason
 from centtrack.monitoring.labels import DROPPED, LOST, OTHER, WITHHELD, fold_reasons
 
 SOURCE = Path(centtrack.__file__).parent

@@ -11,6 +11,7 @@ from centtrack.policy import PrivacyPolicy
 from centtrack.policy.check import find_warnings
 
 DECLARED = '[consent]\ngate = "declared"\n'
+THIRD = '[[sinks]]\nname = "s"\nparty = "third"\n'
 ENFORCED = '[consent]\ngate = "enforce"\n'
 
 
@@ -38,6 +39,13 @@ def warnings_of(text):
         ('[consent]\ngate = "observe"\n', ["none is removed"]),
         (entry("session"), ["none is removed"]),
         ("[consent]\nhide = true\n", ["consent.hide has no effect"]),
+        # sinks
+        (THIRD, ['"s" is a third party\'s', "every column", "`fields`"]),
+        ('[recipients]\nundeclared_sinks = "refuse"\n', ["without [[sinks]]", "every sink"]),
+        (
+            '[limits.default]\npage = "path"\n[recipients]\npersonal_data_in = ["KZ"]\n[[sinks]]\nname = "s"\n',
+            ["the app refuses this one", "path", "KZ only"],
+        ),
         # the registry
         (DECLARED + entry("a", "unclassified") + entry("b", "unclassified"), ['"a", "b"', "unclassified"]),
         (DECLARED + entry("a", "marketing") + entry("b", "preferences"), ['"a", "b"', "no purpose"]),
@@ -62,6 +70,9 @@ def test_one_warning(text, words):
         "",  # nobody has said anything: that the gate observes is no news
         DECLARED,
         ENFORCED + entry("session"),
+        f"{THIRD}fields = []\n",
+        f'[limits.default]\npage = "path"\n[recipients]\npersonal_data_in = ["KZ"]\n{THIRD}fields = ["route"]\n',
+        '[recipients]\nundeclared_sinks = "refuse"\n[[sinks]]\nname = "s"\n',
         '[consent]\ndomain = "shop.kz"\n',  # no site is given, so nobody knows
         '[controller]\nsite = ["shop.kz", "other.kz"]\n[consent]\ndomain = "shop.kz"\n',
         '[controller]\nsite = ["My.Shop.kz"]\n[consent]\ndomain = "shop.kz"\n',

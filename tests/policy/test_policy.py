@@ -106,6 +106,9 @@ def test_the_hash_is_of_what_it_says_not_of_how_it_looks():
         '[ceiling]\ngeo = "none"',
         "[geo]\nmin_population = 1",
         '[[sinks]]\nname = "s"\nretention = 30',
+        '[[sinks]]\nname = "s"\nfields = ["route"]',
+        '[[sinks]]\nname = "s"\nsample = 0.5',
+        '[recipients]\nundeclared_sinks = "refuse"',
         "[consent]\ndnt = true",
     ],
 )
@@ -179,3 +182,30 @@ def test_code_can_lower_the_ceiling_and_not_raise_it():
     policy = PrivacyPolicy.parse('[limits.default]\ngeo = "city"\n[ceiling]\ngeo = "region"\n')
     assert policy.changed(ceiling={}).limits().geo.label == "region"
     assert policy.changed(ceiling={"geo": "country"}).limits().geo.label == "country"
+
+
+THIRD = '[[sinks]]\nname = "s"\nparty = "third"\n'
+FIRST = '[[sinks]]\nname = "s"\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_asked_again"),
+    [
+        # what a third party gets is what was consented to
+        (THIRD, f'{THIRD}fields = ["route"]', True),
+        (f'{THIRD}fields = ["route"]', f'{THIRD}fields = ["route", "city"]', True),
+        (f'{THIRD}fields = ["route", "city"]', f'{THIRD}fields = ["city", "route", "city"]', False),
+        (f'{THIRD}fields = ["route"]', f'{THIRD}fields = ["route", "time"]', False),  # that goes along anyway
+        # what the site's own get of it isn't
+        (FIRST, f'{FIRST}fields = ["route"]', False),
+        # how many events, whoever's
+        (f"{THIRD}sample = 0.1", THIRD, False),
+        # whoever the recipients are, and where
+        (THIRD, FIRST, True),
+        (THIRD, f'{THIRD}country = "KZ"', True),
+        ("", '[recipients]\nundeclared_sinks = "refuse"\npersonal_data_in = ["KZ"]', False),
+    ],
+)
+def test_when_visitors_are_asked_again_for_a_change_of_recipients(before, after, is_asked_again):
+    hashes = {PrivacyPolicy.parse(text).consent_hash for text in (before, after)}
+    assert (len(hashes) == 2) is is_asked_again

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from deltalake import DeltaTable
 
 from centtrack import Event
 from centtrack.sinks import CallableSink, open_sink
@@ -17,26 +16,6 @@ class TestJsonLinesSink(SinkContract):
     def stored(self, folder):
         lines = (folder / "events.jsonl").read_bytes().splitlines()
         return [msgspec.json.decode(line, type=Event) for line in lines]
-
-
-class TestDeltaSink(SinkContract):
-    def make_sink(self, folder):
-        return open_sink(f"delta:{folder}/lake")
-
-    def stored(self, folder):
-        rows = DeltaTable(folder / "lake").to_pyarrow_table().to_pylist()
-        return [_event(row) for row in rows]
-
-
-def _event(row):
-    """The event of a row, whose maps are lists of pairs and whose properties are JSON."""
-    date = row.pop("date")
-    row["consent"] = dict(row["consent"])
-    row["cookies"] = row["cookies"] and dict(row["cookies"])
-    row["props"] = row["props"] and msgspec.json.decode(row["props"])
-    event = Event(**row)
-    assert event.time.date() == date
-    return event
 
 
 class TestMemorySink(SinkContract):

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
 import shutil
 import stat
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Field, write_deltalake
 
 from centtrack.delivery.journal.counters import read_counts
 from centtrack.errors import ConfigurationError, Rejected, RetryLater
-from centtrack.sinks import Batch, delta, open_sink
-from centtrack.testing import make_event
+from centtrack.schema.arrow import event_table
+from centtrack.sinks import Batch, delta, delta_columns, open_sink
+from centtrack.sinks.base import OverlapError
+from centtrack.testing import SinkContract, make_event
+from lakes import events_of
 from processes import python, run_python
+from s3 import make_bucket
+
+
+class TestDeltaSink(SinkContract):
+    def make_sink(self, folder):
+        return open_sink(f"delta:{folder}/lake")
+
+    def stored(self, folder):
+        return events_of(folder / "lake")
 
 
 @pytest.fixture
@@ -167,10 +180,10 @@ def test_strange_text_is_stored(lake, text):
 
 def test_a_table_of_others_is_for_somebody_to_mend(lake):
     write_deltalake(lake, pa.table({"id": [1]}))
-    sink = opened(lake)
-    with pytest.raises(ConfigurationError, match=r"lake is a table that events can't be written to .*another folder"):
-        write(sink, 1)
-    assert DeltaTable(lake).to_pyarrow_table().num_rows == 1
+    with pytest.raises(ConfigurationError, match=r"lake is a table that events can't be written to: .*another folder"):
+        opened(lake)
+    assert DeltaTable(lake).to_pyarrow_table().to_pylist() == [{"id": 1}]
+    assert DeltaTable(lake).version() == 0
 
 
 def test_a_table_that_was_removed_is_made_anew(lake):
@@ -194,18 +207,211 @@ def test_a_folder_that_cannot_be_made_is_tried_again(lake):
 
 def test_what_a_storage_says_is_told_without_secrets(lake, monkeypatch):
     def fail(*_args, **_options):
-        raise OSError("Generic S3 error: PUT https://key:hunter2@host/lake?sig=geheim failed: refused\nVisitor 4711")
+        raise OSError("Generic error: PUT https://key:hunter2@host/lake?sig=geheim of visitor-4711: no (os error 28)")
 
     sink = opened(lake)
     monkeypatch.setattr(delta.deltalake, "write_deltalake", fail)
-    with pytest.raises(RetryLater) as caught:
+    with pytest.raises(RetryLater, match=f"^can't write delta:{lake}: No space left on device$"):
         write(sink, 1)
-    assert str(caught.value).endswith("Generic S3 error: PUT https://host/lake failed: refused")
 
 
 def test_it_is_waited_for(lake):
-    """Two attempts at once could both find that the batch isn't there yet."""
+    """What a disk does can't be ended."""
     assert open_sink(f"delta:{lake}").timeout_s is None
+
+
+# Several writers of one stream, whose events are numbered
+
+
+@pytest.mark.parametrize(
+    ("other", "outcome"),
+    [
+        (None, None),  # nobody else wrote
+        ((1, 10), None),  # the same batch
+        ((1, 15), None),  # more than that
+        ((1, 5), 5),  # its beginning
+        ((1, 9), 9),  # all but its last event
+    ],
+    ids=str,
+)
+def test_what_another_wrote_in_between_is_not_written_again(lake, monkeypatch, other, outcome):
+    """Between reading the table's number and committing: the commit fails, and the number is read again."""
+    one, two, append = opened(lake), opened(lake), delta._append
+
+    def append_after_the_other(table, events):
+        monkeypatch.setattr(delta, "_append", append)
+        if other:
+            two.write(numbered(*other))
+        append(table, events)
+
+    monkeypatch.setattr(delta, "_append", append_after_the_other)
+    if outcome is None:
+        one.write(numbered(1, 10))
+    else:
+        with pytest.raises(OverlapError) as caught:
+            one.write(numbered(1, 10))
+        assert caught.value.done == outcome
+        one.write(numbered(outcome + 1, 10))
+    last = max(10, other[1] if other else 0)
+    assert sorted(ids(lake), key=int) == [str(number) for number in range(1, last + 1)]
+    assert one.last_sequence("topic-0") == two.last_sequence("topic-0") == last
+
+
+def numbered(first, last, stream="topic-0"):
+    events = [make_event(event_id=str(number)) for number in range(first, last + 1)]
+    return Batch(events, stream=stream, sequence=last, first=first)
+
+
+def test_what_is_known_of_streams_is_forgotten_when_others_commit(lake):
+    """Whatever the order of the writers, and of the streams."""
+    chance, sinks, ends = random.Random(4711), [opened(lake), opened(lake)], {"topic-0": 0, "topic-1": 0}
+    for _ in range(60):
+        sink, stream = chance.choice(sinks), chance.choice(list(ends))
+        if chance.random() < 0.2:
+            write(sink, 1, stream=f"other-{chance.random()}")
+        assert (sink.last_sequence(stream) or 0) == ends[stream]
+        sink.write(numbered(ends[stream] + 1, ends[stream] + 2, stream))
+        ends[stream] += 2
+        chance.choice(sinks).write(numbered(ends[stream] - 1, ends[stream], stream))
+    assert len(ids(lake)) - len([name for name in ids(lake) if "-" in name]) == sum(ends.values())
+
+
+def test_where_a_stream_ends(lake):
+    sink = opened(lake)
+    assert sink.last_sequence("topic-0") is None
+    sink.write(numbered(0, 0))
+    assert sink.last_sequence("topic-0") == 0
+    sink.write(numbered(7, 9))  # numbers between are of events that aren't there, as a topic's markers
+    assert sink.last_sequence("topic-0") == 9
+    assert sink.last_sequence("topic-1") is None
+    assert sorted(ids(lake)) == ["0", "7", "8", "9"]
+
+
+NUMBERING_WRITER = """
+import random, sys
+from centtrack.errors import RetryLater
+from centtrack.sinks import Batch, open_sink
+from centtrack.sinks.base import OverlapError
+from centtrack.testing import make_event
+
+location, seed, end = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+chance, sink, told = random.Random(seed), open_sink(f"delta:{location}"), 0
+done = sink.last_sequence("topic-0") or 0
+while done < end:
+    first, last = done + 1, min(done + chance.randint(1, 12), end)
+    events = [make_event(event_id=str(number)) for number in range(first, last + 1)]
+    try:
+        sink.write(Batch(events, stream="topic-0", sequence=last, first=first))
+        done = last
+    except OverlapError as error:
+        done, told = error.done, told + 1
+    except RetryLater:
+        sink.close()
+    if chance.random() < 0.1:
+        sink.close()
+        done = sink.last_sequence("topic-0") or 0
+print(told)
+"""
+
+
+def write_at_once(location, end):
+    """Two processes, each with all events of a stream, in batches whose bounds differ."""
+    with python(NUMBERING_WRITER, location, 1, end) as other:
+        run_python(NUMBERING_WRITER, location, 2, end)
+        _, errors = other.communicate(timeout=60)
+        assert other.returncode == 0, errors
+    assert sorted(map(int, ids(location))) == list(range(1, end + 1))
+
+
+def test_two_writers_of_one_stream_on_disk(lake):
+    write_at_once(lake, 400)
+
+
+def test_two_writers_of_one_stream_in_an_object_store(s3_url):
+    write_at_once(f"s3://{make_bucket(s3_url)}/lake", 100)
+
+
+# Columns
+
+
+STATISTICS = {"delta.dataSkippingStatsColumns": "date,time"}
+
+
+def older(lake, *without, **more):
+    """A lake of a version that had fewer columns, with an event."""
+    event = event_table([make_event(path="/old", visitor_id="4711")]).drop_columns(list(without))
+    for name, value in more.items():
+        event = event.append_column(name, pa.array([value]))
+    write_deltalake(lake, event, partition_by=["date"], configuration=STATISTICS)
+
+
+def test_an_older_table_gets_the_columns_that_are_new(lake):
+    older(lake, "visitor_id", "cookies")
+    sink = opened(lake)
+    write(sink, 1, make_event(path="/new", visitor_id="4712", cookies={"necessary": 2}))
+    found = {event.path: (event.visitor_id, event.cookies) for event in events_of(lake)}
+    assert found == {"/old": (None, None), "/new": ("4712", {"necessary": 2})}
+    assert DeltaTable(lake).version() == 2  # the columns are added by one commit, and once
+    opened(lake)
+    assert DeltaTable(lake).version() == 2
+
+
+def test_columns_of_a_newer_version_stay_empty(lake):
+    """While hosts are updated one by one; also if the other comes when this one is at work already."""
+    sink = opened(lake)
+    write(sink, 1)
+    DeltaTable(lake).alter.add_columns(Field("weather", "string"))
+    write(sink, 2)
+    write(opened(lake), 3)
+    assert DeltaTable(lake).to_pyarrow_table()["weather"].to_pylist() == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("without", "more", "says"),
+    [
+        (["event_id"], {}, "it has no column event_id"),
+        (["consent", "time"], {}, "it has no column consent"),
+        (["status"], {"status": "ok"}, "it has another type in column status"),
+    ],
+    ids=str,
+)
+def test_a_table_of_others_gets_no_column(lake, without, more, says):
+    older(lake, *without, **more)
+    with pytest.raises(ConfigurationError, match=says):
+        opened(lake)
+    assert DeltaTable(lake).version() == 0
+
+
+def test_a_table_without_partitions_is_refused(lake):
+    write_deltalake(lake, event_table([make_event()]))
+    with pytest.raises(ConfigurationError, match="it is not partitioned by date"):
+        opened(lake)
+
+
+@pytest.mark.parametrize("given", [None, "date,country_code"])
+def test_a_table_made_by_others_keeps_values_out_of_its_log_too(lake, given):
+    """Unless it was asked for otherwise. By default the smallest and the largest values are noted there."""
+    settings = {"delta.dataSkippingStatsColumns": given} if given else None
+    write_deltalake(lake, event_table([]), partition_by=["date"], configuration=settings)
+    write(opened(lake), 1, make_event(path="/visitor-4711"))
+    [adds] = [action["add"] for action in log(lake) if "add" in action]
+    assert "4711" not in adds["stats"]
+    assert DeltaTable(lake).metadata().configuration == {"delta.dataSkippingStatsColumns": given or "date,time"}
+
+
+def test_two_hosts_add_columns_at_once(s3_url, monkeypatch):
+    lake = f"s3://{make_bucket(s3_url)}/lake"
+    older(lake, "visitor_id")
+    add = delta_columns.add_missing_columns
+
+    def add_after_another_did(table):
+        monkeypatch.setattr(delta_columns, "add_missing_columns", add)
+        opened(lake)
+        add(table)
+
+    monkeypatch.setattr(delta_columns, "add_missing_columns", add_after_another_did)
+    write(opened(lake), 1)
+    assert DeltaTable(lake).version() == 2
 
 
 # Compaction
@@ -289,11 +495,9 @@ def test_two_journals_write_to_one_table_at_once(tmp_path, lake):
         ("delta:/srv/lake", "delta:/srv/lake"),
         ("delta:lake", "delta:{}/lake"),
         ("delta:./lake", "delta:{}/lake"),
-        ("delta:s3://bucket/lake", "delta:s3://bucket/lake"),
-        ("delta:s3://key:hunter2@bucket/lake", "delta:s3://bucket/lake"),
     ],
 )
-def test_its_name_is_the_location_without_credentials(url, name, tmp_path, monkeypatch):
+def test_its_name_is_its_location(url, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert open_sink(url).name == name.format(tmp_path)
 
@@ -301,3 +505,44 @@ def test_its_name_is_the_location_without_credentials(url, name, tmp_path, monke
 def test_a_location_is_needed():
     with pytest.raises(ConfigurationError, match=r"delta:\./telemetry"):
         open_sink("delta:")
+
+
+# centtrack sink check
+
+
+def found(lake):
+    return list(open_sink(f"delta:{lake}").check())
+
+
+def test_check_of_a_new_folder(lake):
+    assert found(lake) == [("there is no folder yet: it is made with the first delivery", None, None)]
+    assert not lake.exists()
+
+
+def test_check_of_a_lake(lake):
+    opened(lake)
+    assert found(lake) == [
+        ("the table is there, with all columns", None, None),
+        ("writes and reads files there", None, None),
+    ]
+
+
+def test_check_tells_which_columns_come(lake):
+    older(lake, "visitor_id")
+    assert found(lake)[0] == (
+        "the table is there; columns that it gets with the first delivery: visitor_id",
+        None,
+        None,
+    )
+    assert DeltaTable(lake).version() == 0
+
+
+def test_check_of_a_table_of_others(lake):
+    write_deltalake(lake, pa.table({"id": [1]}))
+    [finding] = found(lake)
+    assert finding.problem == "what is there is something else: it has no column consent"
+
+
+def test_check_of_a_file(lake):
+    lake.write_bytes(b"")
+    assert found(lake)[0].problem == f"{lake} is a file"

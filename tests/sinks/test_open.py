@@ -36,7 +36,7 @@ def test_urls(url, kind):
         ("jsnol:-", 'Did you mean "jsonl:"?'),
         ("memroy:", 'Did you mean "memory:"?'),
         ("DELTA:./lake", 'Did you mean "delta:"?'),
-        ("./lake", '"./lake" names no sink; there are delta:, jsonl:, memory:'),
+        ("./lake", '"./lake" names no sink; there are clickhouse:, delta:, https:'),
         ("", "names no sink"),
         ("jsonl:", "needs a path"),
         ("delta:", "needs a folder"),
@@ -57,12 +57,22 @@ def test_a_wrong_url_is_told_with_what_is_right(url, says):
         "postgersql:user:hunter2@host/db",
         "postgersql://host/db?password=hunter2",
         "memory://user:hunter2@host",
+        "hunter2@host:9092",
+        "postgresql//hunter2@host:5432/db",
+        f"{'x' * 40}hunter2@host:9092/",
     ],
 )
 def test_credentials_are_never_shown(url):
     with pytest.raises(ConfigurationError) as caught:
         open_sink(url)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["red\nis://host", "\x1b[31mredis://host", "redis\x00://", "\u202eredis:"])
+def test_what_a_terminal_or_a_log_obeys_is_not_shown(url):
+    with pytest.raises(ConfigurationError) as caught:
+        open_sink(url)
+    assert str(caught.value).isprintable()
 
 
 def test_a_missing_extra_is_named(monkeypatch):

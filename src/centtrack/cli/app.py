@@ -21,6 +21,8 @@ from centtrack.cli import (
     policy,
     query,
     report,
+    schema,
+    sink,
     status,
     tail,
 )
@@ -53,11 +55,13 @@ app.command("query")(query.query)
 app.command("report")(report.report)
 app.command("status")(status.status)
 app.command("deliver")(deliver.deliver)
+app.command("schema")(schema.schema)
 app.command("cookies")(cookies.cookies)
 app.add_typer(dead.app, name="dead")
 app.add_typer(policy.app, name="policy")
 app.add_typer(consent.app, name="consent")
 app.add_typer(geo.app, name="geo")
+app.add_typer(sink.app, name="sink")
 
 
 def run() -> None:

@@ -5,31 +5,36 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
+from centtrack.cli.feeding import Feeding
 from centtrack.cli.output import PolicyOption, read_policy
 from centtrack.cli.signals import StopSignals
 from centtrack.delivery.paths import default_journal
 from centtrack.delivery.pipeline import DELIVER_WITHIN_S
 from centtrack.delivery.sending.deliverer import Deliverer
-from centtrack.delivery.sending.withholding import check_third_parties
-from centtrack.errors import MissingExtraError
+from centtrack.errors import ConfigurationError, MissingExtraError
 from centtrack.logs import JsonFormatter
 from centtrack.monitoring.health import Health, problems_of
 from centtrack.monitoring.server import MonitoringServer, read_address
 from centtrack.policy.policy import PrivacyPolicy
+from centtrack.policy.recipients import check_sinks
 from centtrack.sinks.base import Sink, name_of
 from centtrack.sinks.open import SINK_VARIABLE, open_sinks
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5  # whether the journal is there
+
+
+Metrics = Callable[[str], tuple[bytes, str]]
+"""From the header Accept to the text for Prometheus, and its content type."""
 
 
 class LogFormat(StrEnum):
@@ -49,6 +54,13 @@ def deliver(
         Path | None,
         typer.Option(help="The journal's file. Default: that of the app with this folder, policy and sinks."),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Read a topic of Kafka, not a journal, as one of a group, as in kafka://HOST:9092/TOPIC?group=NAME.",
+        ),
+    ] = None,
     listen: Annotated[
         str | None,
         typer.Option(help="Serve /healthz and /metrics here, as in 127.0.0.1:9464. A port alone: on the loopback."),
@@ -62,11 +74,29 @@ def deliver(
     rules = read_policy(policy)
     sinks = open_sinks(sink or None)
     names = [name_of(one) for one in sinks]
-    check_third_parties(rules, names)
-    path = (journal or default_journal(rules.source, names)).absolute()
-    delivery = Delivery(path, sinks, rules)
-    with StopSignals() as signals, _listening(listen, delivery):
-        delivery.run(signals)
+    check_sinks(rules, names)
+    service: Service
+    if source is None:
+        service = Delivery((journal or default_journal(rules.source, names)).absolute(), sinks, rules)
+    elif journal is None:
+        service = Feeding(source, sinks, rules)
+    else:
+        raise ConfigurationError("--from reads a topic, and --journal names a journal: leave one of them out")
+    with StopSignals() as signals, _listening(listen, service):
+        service.run(signals)
+
+
+class Service(Protocol):
+    """What the process does, until a signal comes."""
+
+    def run(self, signals: StopSignals) -> None:
+        """Do it."""
+
+    def health(self) -> Health:
+        """How it is doing."""
+
+    def metrics(self) -> Metrics:
+        """What tells what it counts. Needs prometheus_client."""
 
 
 class Delivery:
@@ -115,21 +145,25 @@ class Delivery:
         has_ended = any(state.condition == "ended" for state in states)
         return Health("failing" if has_ended else "degraded" if problems else "ok", problems)
 
+    def metrics(self) -> Metrics:
+        """What tells what the journal's processes count."""
+        from centtrack.monitoring.prometheus import Reader, write_metrics
+
+        read_counts = partial(Reader().read, self.path, self.names)
+        return lambda accept: write_metrics(read_counts(), accept)
+
 
 @contextlib.contextmanager
-def _listening(listen: str | None, delivery: Delivery) -> Iterator[None]:
+def _listening(listen: str | None, service: Service) -> Iterator[None]:
     """Serve health and metrics meanwhile, if that is asked for."""
     if listen is None:
         yield
         return
     try:
-        from centtrack.monitoring.prometheus import Reader, write_metrics
+        metrics = service.metrics()
     except ImportError as error:
         raise MissingExtraError(f"--listen (no package {error.name!r})", "monitoring") from None
-    read_counts = partial(Reader().read, delivery.path, delivery.names)
-    server = MonitoringServer(
-        read_address(listen), delivery.health, lambda accept: write_metrics(read_counts(), accept)
-    )
+    server = MonitoringServer(read_address(listen), service.health, metrics)
     logger.info("health and metrics are at http://%s/healthz and /metrics", server.address)
     try:
         yield

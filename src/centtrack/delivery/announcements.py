@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from centtrack.capture.capture import Capture
 from centtrack.delivery import clock
-from centtrack.delivery.sending.withholding import find_unmatched
+from centtrack.policy.recipients import find_unmatched, recipient_of
 
 
 def announce(capture: Capture, sinks: Sequence[str], bucket_s: int | None) -> Iterator[tuple[int, str]]:
@@ -26,11 +26,14 @@ def announce(capture: Capture, sinks: Sequence[str], bucket_s: int | None) -> It
             "$CENTTRACK_SECRET; `openssl rand -hex 32` makes one",
         )
     yield _where_to(", ".join(sinks), bucket_s)
-    for name in find_unmatched(capture.policy.document, sinks, "first"):
+    document = capture.policy.document
+    # Where each sink has its entry, others may be another process's: that of a consumer behind Kafka, say.
+    has_undeclared = any(not recipient_of(document, name).entries for name in sinks)
+    for entry in find_unmatched(document, sinks) if has_undeclared else ():
         yield (
             logging.WARNING,
-            f'{capture.policy.source}: [[sinks]] names "{name}", but the sinks here are named {", ".join(sinks)}: '
-            "what it says of that one holds for none of them",
+            f'{capture.policy.source}: [[sinks]] names "{entry.name}", but the sinks here are named '
+            f"{', '.join(sinks)}: what it says of that one holds for none of them",
         )
 
 

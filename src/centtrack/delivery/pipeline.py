@@ -28,11 +28,11 @@ from centtrack.delivery.records import DEFAULT_LIMITS, Limits
 from centtrack.delivery.run import Run
 from centtrack.delivery.salt_keeping import purge_old_salts, start_salts
 from centtrack.delivery.sending.deliverer import Deliverer
-from centtrack.delivery.sending.withholding import check_third_parties
 from centtrack.delivery.state import PipelineState
 from centtrack.event import Event
 from centtrack.folders import make_private_folder
 from centtrack.logs import describe, report
+from centtrack.policy.recipients import check_sinks
 from centtrack.sinks.base import Sink, is_storing, name_of
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Pipeline:
         confirms: whether responses wait for the commit.
 
     Raises:
-        ConfigurationError: if the policy names a third party's sink that isn't among these.
+        ConfigurationError: if the policy forbids one of the sinks, or names one that may be a misspelling of theirs.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Pipeline:
         limits: Limits = DEFAULT_LIMITS,
         on_start: Callable[[Pipeline], None] = lambda _: None,
     ) -> None:
-        check_third_parties(capture.policy, [name_of(sink) for sink in sinks])
+        check_sinks(capture.policy, [name_of(sink) for sink in sinks])
         self.capture = capture
         self.debug = debug
         self.confirms = mode != "relaxed"

@@ -36,9 +36,11 @@ LOST: Mapping[str, str] = {
 WITHHELD: Mapping[str, str] = {
     "policy": "the policy in force wouldn't record it; or a third party's sink, and the policy was another then",
     "signal": "a third party's sink, and the visitor's browser sends GPC, or a DNT that counts",
-    "consent": "a third party's sink, and the visitor didn't consent to all of its purposes",
+    "consent": "the visitor didn't consent to each of its purposes; of the site's own sinks only preferences and "
+    "marketing need consent",
     "implied": "a third party's sink, and nobody chose",
     "asserted": "a third party's sink, and only another banner's cookie says that the visitor chose",
+    "sampling": "the sink gets a share of the events, its `sample`, and this one isn't in it",
 }
 """Reason → why a sink may not have an event."""
 

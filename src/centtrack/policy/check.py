@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from centtrack.policy.levels import Browser, Geo, Ip, Page, Time, Visitor
 from centtrack.policy.model import UNCLASSIFIED, Cookie, Limits
 from centtrack.policy.policy import PrivacyPolicy
+from centtrack.policy.recipients import find_refusals
 
 _MAX_TRACKER_DAYS = 390  # 13 months: CNIL, guidelines on cookies and other trackers of 17 September 2020
 
@@ -18,7 +19,10 @@ def find_warnings(policy: PrivacyPolicy) -> list[str]:
     warnings = list(_about_tier("limits.default", default))
     if consented != default:
         warnings += _about_tier("limits.consented", consented)
-    about = (_about_geo, _about_hints, _about_visitors, _about_consent, _about_gate, _about_cookies, _about_version)
+    about = (
+        _about_geo, _about_hints, _about_visitors, _about_consent, _about_gate, _about_cookies, _about_sinks,
+        _about_version,
+    )  # fmt: skip
     return [*_about_ceiling(policy), *warnings, *(warning for check in about for warning in check(policy))]
 
 
@@ -122,6 +126,18 @@ def _covers(wider: str, pattern: str) -> bool:
     is_name = not set("*?[") & set(pattern)
     is_simple = "[" not in wider + pattern and "?" not in wider  # then what fits the pattern's text fits its names
     return wider == pattern or ((is_name or is_simple) and fnmatchcase(pattern, wider))
+
+
+def _about_sinks(policy: PrivacyPolicy) -> Iterator[str]:
+    document = policy.document
+    if document.recipients.undeclared_sinks == "refuse" and not document.sinks:
+        yield 'recipients.undeclared_sinks = "refuse" without [[sinks]]: the app refuses every sink'
+    for entry in document.sinks:
+        if entry.party == "third" and entry.fields is None:
+            yield f'sinks: "{entry.name}" is a third party\'s and gets every column: name those it needs in `fields`'
+    for name in dict.fromkeys(entry.name for entry in document.sinks):
+        for refusal in find_refusals(policy, name):
+            yield f"sinks: the app refuses this one: {refusal.problem}"
 
 
 def _about_version(policy: PrivacyPolicy) -> Iterator[str]:

@@ -38,7 +38,7 @@ def read_document(text: str, source: str) -> Document:
         try:
             document = Document.model_validate(values)
         except ValidationError as error:
-            details = error.errors()
+            details = [detail for detail in error.errors() if not _only_counts(detail, error.errors())]
             first_look = not problems
             for detail in details:
                 if first_look or (detail["type"] == "rule" and not _follows(detail, problems)):
@@ -51,6 +51,12 @@ def read_document(text: str, source: str) -> Document:
             if problems:
                 raise PolicyError(source, list(problems.values()))
             return document
+
+
+def _only_counts(detail: ErrorDetails, details: Iterable[ErrorDetails]) -> bool:
+    """Whether a list is too short only because pydantic doesn't count its wrong items."""
+    at = detail["loc"]
+    return detail["type"] == "too_short" and any(one["loc"][: len(at)] == at != one["loc"] for one in details)
 
 
 def _follows(detail: ErrorDetails, problems: Iterable[str]) -> bool:

@@ -8,9 +8,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from centtrack.event import COLUMNS
 from centtrack.policy import levels
 from centtrack.policy.identifiers import has_valid_check_digit
 
@@ -19,9 +29,16 @@ MAX_CONSENT_DAYS = 182
 MAX_PROPERTIES = 32
 UNCLASSIFIED = "unclassified"
 
+ALWAYS_SENT = (
+    "event_id", "schema_version", "name", "kind", "time", "time_precision",  # what it is, and when
+    "consent", "consent_source", "gpc", "dnt", "policy_version", "policy_hash",  # what it may be used for
+)  # fmt: skip
+"""Columns that each sink gets, whatever its `fields` are: no event can be told, kept or passed on rightly without."""
+
 Category = Literal["necessary", "preferences", "analytics", "marketing"]
 AskedCategory = Literal["preferences", "analytics", "marketing"]
 Purpose = Literal["analytics", "security", "preferences", "marketing", "statistics"]
+DEFAULT_PURPOSE: Purpose = "analytics"  # of a sink that says none
 Language = Literal["en", "ru", "kk"]
 Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 Date = Annotated[dt.date, Field(strict=True)]
@@ -52,6 +69,17 @@ def _of(kind: type[levels.Level]) -> BeforeValidator:
         )
 
     return BeforeValidator(read)
+
+
+def _column(name: str) -> str:
+    names = [column.name for column in COLUMNS]
+    if name not in names:
+        raise PydanticCustomError(
+            "level",
+            '"{name}" is no column of an event: `centtrack policy show` lists them.{hint}',
+            {"name": name, "hint": nearest(name, names)},
+        )
+    return name
 
 
 class Section(BaseModel):
@@ -222,13 +250,25 @@ class Change(Section):
 
 
 class SinkRules(Section):
-    """What the policy says of a sink. A third party's gets only what was consented to. `retention` is in days."""
+    """What the policy says of a sink. A third party's gets only what was consented to. `retention` is in days.
+
+    `fields` are the columns that it gets beside ALWAYS_SENT; None: all. `sample` is its share of the events.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     party: Literal["first", "third"] = "first"
     country: Country | None = None
-    purposes: Annotated[tuple[Purpose, ...], Field(min_length=1)] = ("analytics",)
+    purposes: Annotated[tuple[Purpose, ...], Field(min_length=1)] = (DEFAULT_PURPOSE,)
+    fields: tuple[Annotated[str, AfterValidator(_column)], ...] | None = None
+    sample: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
     retention: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+
+class Recipients(Section):
+    """Which sinks there may be: any, or those of `[[sinks]]` only; and in which countries those with personal data."""
+
+    undeclared_sinks: Literal["allow", "refuse"] = "allow"
+    personal_data_in: Annotated[tuple[Country, ...], Field(min_length=1)] | None = None
 
 
 class CustomEvent(Section):
@@ -291,6 +331,7 @@ class Document(Section):
     consent: ConsentRules = ConsentRules()
     changes: tuple[Change, ...] = ()
     sinks: tuple[SinkRules, ...] = ()
+    recipients: Recipients = Recipients()
     events: tuple[CustomEvent, ...] = ()
     disclosure: Disclosure = Disclosure()
     exclude: Exclude = Exclude()

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from centtrack.errors import ConfigurationError, PolicyError, Problem
 from centtrack.policy.levels import Ip, Time, Visitor
 from centtrack.policy.load import read_document
-from centtrack.policy.model import UNCLASSIFIED, Document, Limits, nearest
+from centtrack.policy.model import ALWAYS_SENT, UNCLASSIFIED, Document, Limits, SinkRules, nearest
 
 PROFILES = ("strict", "gdpr", "kz", "cent")
 POLICY_VARIABLE = "CENTTRACK_POLICY"
@@ -141,8 +141,8 @@ class PrivacyPolicy:
     def consent_hash(self) -> str:
         """First 16 hex digits of the SHA-256 over what consent depends on: if it changes, visitors are asked again.
 
-        Purposes, categories of cookies and how long they last, mode of consent, recipients and retention; no wording
-        (clauses 14 and 16).
+        Purposes, categories of cookies and how long they last, mode of consent, recipients, retention, and what a third
+        party gets; no wording (clauses 14 and 16).
         """
         document = self.document
         lifetimes: dict[str, int] = {}
@@ -150,7 +150,6 @@ class PrivacyPolicy:
             if cookie.category not in {"necessary", UNCLASSIFIED}:
                 lifetimes[cookie.category] = max(lifetimes.get(cookie.category, 0), cookie.lifetime or 0)
         visitor_days = document.visitor.days if self.limits(consented=True).visitor is Visitor.COOKIE else 0
-        sinks = [(sink.name, sink.party, sink.country, sink.purposes, sink.retention) for sink in document.sinks]
         return _hashed(
             {
                 "controller": (document.controller.bin, sorted(document.controller.affiliates)),
@@ -158,9 +157,17 @@ class PrivacyPolicy:
                 "cookies": lifetimes,
                 "visitor": visitor_days,
                 "mode": document.consent.mode,
-                "sinks": sorted(sinks, key=repr),
+                "sinks": sorted(map(_consented_to, document.sinks), key=repr),
             }
         )
+
+
+def _consented_to(sink: SinkRules) -> tuple[object, ...]:
+    """What consent depends on of a sink. Of its `fields` only a third party's: the site's own are its own business."""
+    said = (sink.name, sink.party, sink.country, sink.purposes, sink.retention)
+    if sink.party == "first" or sink.fields is None:
+        return said
+    return (*said, sorted({*sink.fields} - {*ALWAYS_SENT}))
 
 
 def _hashed(value: object) -> str:

@@ -66,14 +66,17 @@ def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
 
 
 def _delta_dataset(url: str) -> ds.Dataset:
+    import pyarrow as pa
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
+    from centtrack.schema.arrow import with_all_columns
     from centtrack.sinks.delta import table_location
 
     location = table_location(url)
     try:
-        return DeltaTable(location).to_pyarrow_dataset()
+        table = DeltaTable(location)
+        return table.to_pyarrow_dataset(schema=with_all_columns(pa.schema(table.schema())))
     except TableNotFoundError:
         raise LakeError(f"there is no lake at {location} yet: nothing was delivered there") from None
     except (DeltaError, OSError) as error:
@@ -84,7 +87,7 @@ def _register_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     import msgspec
 
     from centtrack.event import Event
-    from centtrack.sinks.arrow import event_table
+    from centtrack.schema.arrow import event_table
 
     try:
         data = path.read_bytes()

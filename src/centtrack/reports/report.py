@@ -102,7 +102,7 @@ def make_report(connection: duckdb.DuckDBPyConnection, *, k: int = 10) -> Report
         import ibis
     except ImportError:
         raise MissingExtraError("Reports", "reports") from None
-    from centtrack.sinks.arrow import event_schema
+    from centtrack.schema.arrow import event_schema
 
     def ask(question: ir.Table) -> list[tuple[Any, ...]]:
         rows = fetch(connection, str(ibis.to_sql(question, dialect="duckdb"))).to_pylist()

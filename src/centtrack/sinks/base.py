@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, overload, runtime_checkable
 
 import msgspec
 
-from centtrack.errors import CenttrackError
+from centtrack.errors import CenttrackError, SinkError
 from centtrack.event import Event
 
 _encoder = msgspec.json.Encoder()
@@ -18,16 +18,30 @@ class UnreadableBatchError(CenttrackError):
     """Lines of a batch are no events. Delivery finds out which; a sink lets it through."""
 
 
+class OverlapError(SinkError):
+    """A sink has the beginning of a batch already: another writer of the same stream was faster.
+
+    Attributes:
+        done: number of the last event that it has.
+    """
+
+    def __init__(self, done: int) -> None:
+        self.done = done
+        super().__init__(f"another writer wrote up to {done}")
+
+
 class Batch(Sequence[Event]):
     """A batch of events: a sequence, with what a sink needs to recognise a batch that it has had before.
 
     Attributes:
         stream: whose batches these are: the journal's id and the sink's name. Constant over restarts.
         sequence: number of the batch in its stream; grows, with gaps. A repeated batch has the same one.
+        first: number of its first event, where a stream numbers events one by one, as Kafka's offsets do; `sequence` is
+            that of its last one then.
         repeated: whether an earlier attempt was made, whose outcome isn't known.
     """
 
-    __slots__ = ("_events", "_lines", "repeated", "sequence", "stream")
+    __slots__ = ("_events", "_lines", "first", "repeated", "sequence", "stream")
 
     def __init__(
         self,
@@ -36,12 +50,14 @@ class Batch(Sequence[Event]):
         lines: bytes | None = None,
         stream: str = "",
         sequence: int = 0,
+        first: int | None = None,
         repeated: bool = False,
     ) -> None:
         self._events = events
         self._lines = lines
         self.stream = stream
         self.sequence = sequence
+        self.first = first
         self.repeated = repeated
 
     @property
@@ -71,6 +87,9 @@ class Batch(Sequence[Event]):
     def __getitem__(self, index: slice) -> Sequence[Event]: ...
     def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
         return self.events[index]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events)  # a Sequence's own asks for each by its number, which took most of a sink's time
 
     def __len__(self) -> int:
         return len(self.events)

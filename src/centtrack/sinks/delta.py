@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
 from centtrack.event import Event
 from centtrack.locks import FileLock, no_fork
+from centtrack.sinks import object_store
 from centtrack.sinks.base import Batch
+from centtrack.sinks.delta_streams import StreamEnds
+from centtrack.sinks.finding import Finding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,61 +22,93 @@ if TYPE_CHECKING:
 
 try:
     import deltalake
-    from deltalake.exceptions import DeltaError, DeltaProtocolError, SchemaMismatchError
+    from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, SchemaMismatchError
 except ImportError:
     deltalake = None  # type: ignore[assignment]
 
-_SECRETS = re.compile(r"(?<=//)[^/@\s]*@|\?\S*")  # where URLs hold passwords and signatures
-_SHOWN = 200  # characters of what an object store said
-_URL = re.compile(r"^[a-z0-9+]+://")
+_URL = re.compile(r"^[A-Za-z0-9+.-]+://")
+_ATTEMPTS = 5  # while others commit, each of up to 16 by deltalake itself; then the delivery tries again
 _COMPACT_EVERY = 100  # commits: with one file a commit, each takes longer than the one before
 _RETENTION_H = 168  # readers may still be on files of a week ago
-_STATISTICS = "date,time"  # nothing personal into the log, where no deletion of rows reaches it
 
 
 class DeltaSink:
-    """Appends batches as commits; a batch that is sent twice changes nothing.
+    """Appends batches as commits; a batch that is sent twice changes nothing, from whichever process.
 
     Each commit carries the batch's stream and number as a Delta transaction. deltalake itself accepts the same one
-    twice, so the table's last number is read before each write, through the object that then writes.
+    twice, so the table's last number is read before each write, through the object that then writes. If another writer
+    commits to the same stream in between, that is a conflict by Delta's rules, and the number is read again.
     """
 
     linger_s = 1.0
-    timeout_s = None  # two commits of one batch at once could both find it new; clients of object stores time out
+    timeout_s = None  # clients of object stores time out by themselves, and what a disk does can't be ended
 
     def __init__(self, url: str) -> None:
         if deltalake is None:
             raise MissingExtraError("The delta: sink", "delta")
         self.location = table_location(url)
-        self.name = f"delta:{_without_credentials(self.location)}"
+        self.name = f"delta:{self.location}"
         self._is_local = not _URL.match(self.location)
+        self._options = None if self._is_local else object_store.OPTIONS
+        if not self._is_local:
+            self.linger_s = 10.0  # a file a commit, that nobody joins there
         self._table: DeltaTable | None = None
+        self._ends = StreamEnds()
         self._commits = 0
 
     def open(self) -> None:
-        """Open the table; create it if there is none.
+        """Open the table; create it if there is none, and add the columns that it doesn't have yet.
 
         Raises:
-            ConfigurationError: if what is there can't be written by this version.
+            ConfigurationError: if it can't be written by this version, or the object store isn't safe to write to.
             RetryLater: if it can't be reached.
         """
         with _told_safely(self.name):
-            self._open()
+            self._opened()
 
-    def _open(self) -> None:
-        with no_fork():
-            from centtrack.sinks.arrow import event_schema
+    def _opened(self) -> DeltaTable:
+        if self._table is None:
+            self._make_ready()
+            self._ends = StreamEnds()
+            with self._maintenance():
+                self._table = self._created_or_another_did()
+        return self._table
 
+    def _created_or_another_did(self) -> DeltaTable:
+        """In an object store many hosts may make one table, or add its columns, at once: the first does it."""
+        for _ in range(_ATTEMPTS):
+            with suppress(CommitFailedError):
+                return self._created()
+        return self._created()
+
+    def _make_ready(self) -> None:
         if self._is_local:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._maintenance():
-            self._table = deltalake.DeltaTable.create(
-                self.location,
-                schema=deltalake.Schema.from_arrow(event_schema()),
-                mode="ignore",
-                partition_by=["date"],
-                configuration={"delta.dataSkippingStatsColumns": _STATISTICS},
+        else:
+            with no_fork():
+                from centtrack.sinks.store_probe import prove_conditional
+            prove_conditional(self.location)
+
+    def _created(self) -> DeltaTable:
+        with no_fork():
+            from centtrack.schema.arrow import event_schema
+            from centtrack.sinks import delta_columns
+
+        table = deltalake.DeltaTable.create(
+            self.location,
+            schema=deltalake.Schema.from_arrow(event_schema()),
+            mode="ignore",
+            partition_by=["date"],
+            configuration=dict(delta_columns.STATISTICS),
+            storage_options=self._options,
+        )
+        if difference := delta_columns.find_difference(table):
+            raise ConfigurationError(
+                f"{self.name} is a table that events can't be written to: {difference}. {_ELSEWHERE}"
             )
+        delta_columns.add_missing_columns(table)
+        delta_columns.keep_log_impersonal(table)
+        return table
 
     def write(self, events: Sequence[Event]) -> None:
         """Append a batch, unless the table has it already.
@@ -81,32 +116,44 @@ class DeltaSink:
         Raises:
             Rejected: if a value is beyond what its column can hold.
             ConfigurationError: if the table isn't one of events.
+            OverlapError: if the table has the beginning of it; only where the batch says which its first event is.
             RetryLater: if it can't be written.
         """
         with _told_safely(self.name):
             self._write(events)
 
     def _write(self, events: Sequence[Event]) -> None:
-        if self._table is None:
-            self._open()
-        table = self._table
-        assert table is not None  # noqa: S101 - for the type checker: _open() made it
-        table.update_incremental()
-        transactions = []
-        if isinstance(events, Batch) and events.stream:
-            done = table.transaction_version(events.stream)
-            if done is not None and done >= events.sequence:
+        table = self._opened()
+        for _ in range(_ATTEMPTS):
+            table.update_incremental()
+            if self._ends.has(events, table):
                 return
-            transactions = [deltalake.Transaction(events.stream, events.sequence)]
-        deltalake.write_deltalake(
-            table,
-            _as_table(events),
-            mode="append",
-            commit_properties=deltalake.CommitProperties(app_transactions=transactions),
-        )
-        self._commits += 1
-        if self._commits >= _COMPACT_EVERY and self._is_local:
-            self.compact()
+            version = table.version()
+            try:
+                _append(table, events)
+            except CommitFailedError:
+                table.update_incremental()
+                if table.version() == version:
+                    raise  # nobody was first
+            else:
+                self._ends.note(events, table, version)
+                self._commits += 1
+                if self._commits >= _COMPACT_EVERY and self._is_local:
+                    self.compact()
+                return
+        raise RetryLater(f"can't write {self.name}: other writers were first, {_ATTEMPTS} times")
+
+    def last_sequence(self, stream: str) -> int | None:
+        """The number of the last batch of a stream that the table has; None if it has none.
+
+        Raises:
+            ConfigurationError: as `open()`.
+            RetryLater: if it can't be reached.
+        """
+        with _told_safely(self.name):
+            table = self._opened()
+            table.update_incremental()
+            return self._ends.end_of(stream, table)
 
     def compact(self) -> None:
         """Join small files, and remove those that nobody reads any more; then reopen.
@@ -115,11 +162,17 @@ class DeltaSink:
         their rows (tried). In an object store there is no lock to take, so this isn't done there by itself.
         """
         with self._maintenance():
-            table = deltalake.DeltaTable(self.location)
+            table = deltalake.DeltaTable(self.location, storage_options=self._options)
             table.optimize.compact()
             table.vacuum(retention_hours=_RETENTION_H, dry_run=False)
-        self._table = deltalake.DeltaTable(self.location)
+        self._table = deltalake.DeltaTable(self.location, storage_options=self._options)
         self._commits = 0
+
+    def check(self) -> Iterator[Finding]:
+        """What is in the way of writing, if anything."""
+        from centtrack.sinks.delta_check import check_lake
+
+        yield from check_lake(self.name, self.location, self._options)
 
     def _maintenance(self) -> AbstractContextManager[object]:
         """The table's own lock, beside its log; Delta readers pass over names that begin with an underscore."""
@@ -130,44 +183,55 @@ class DeltaSink:
         self._table = None
 
 
+_ELSEWHERE = "Name another folder"
+
+
 @contextmanager
 def _told_safely(name: str) -> Iterator[None]:
-    """Errors in words that hold no values of events; those of the storage tell what it said."""
+    """Errors in words that hold no values of events, and no credentials."""
     try:
         yield
     except (SchemaMismatchError, DeltaProtocolError) as error:
         raise ConfigurationError(
             f"{name} is a table that events can't be written to ({type(error).__name__}): it has other columns, or "
-            "needs a newer deltalake. Name another folder"
-        ) from error
-    except DeltaError as error:
-        raise RetryLater(f"can't write {name}: {type(error).__name__}") from error
-    except OSError as error:
-        said = error.strerror or _SECRETS.sub("", str(error).partition("\n")[0])[:_SHOWN]
-        raise RetryLater(f"can't write {name}: {said}") from error
+            f"needs a newer deltalake. {_ELSEWHERE}"
+        ) from None
+    except (DeltaError, OSError) as error:
+        raise object_store.told(name, error) from None
 
 
-def _as_table(events: Sequence[Event]) -> pa.Table:
-    from centtrack.sinks.arrow import event_table
+def _append(table: DeltaTable, events: Sequence[Event]) -> None:
+    """Commit a batch on top of the table as it is loaded. Waits for no other writer, and loses to none unnoticed."""
+    transactions = []
+    if isinstance(events, Batch) and events.stream:
+        transactions = [deltalake.Transaction(events.stream, events.sequence)]
+    deltalake.write_deltalake(
+        table,
+        _as_table(events, table),
+        mode="append",
+        commit_properties=deltalake.CommitProperties(app_transactions=transactions),
+    )
+
+
+def _as_table(events: Sequence[Event], table: DeltaTable) -> pa.Table:
+    from centtrack.schema.arrow import event_table
+    from centtrack.sinks.delta_columns import fitted
 
     try:
-        return event_table(events)
+        return fitted(event_table(events), table)
     except (OverflowError, TypeError, ValueError) as error:  # Arrow's errors about values are ValueErrors or TypeErrors
         raise Rejected(f"a value does not fit its column: {type(error).__name__}") from error
 
 
-def _without_credentials(location: str) -> str:
-    scheme, separator, rest = location.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else location
-
-
 def table_location(url: str) -> str:
-    """The location in a `delta:` URL: an absolute path, or the URL of an object store.
+    """The location in a `delta:` URL: an absolute path, or the URL of a folder in an object store.
 
     Raises:
-        ConfigurationError: if there is none.
+        ConfigurationError: if there is none, or it holds credentials.
     """
     location = url.removeprefix("delta:")
     if not location:
         raise ConfigurationError('"delta:" needs a folder or an object store\'s URL, as in delta:./telemetry')
-    return location if _URL.match(location) else str(Path(location).expanduser().absolute())
+    if _URL.match(location):
+        return object_store.read_location(location)
+    return str(Path(location).expanduser().absolute())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import shlex
 import stat
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,8 +17,10 @@ import msgspec
 from centtrack.errors import ConfigurationError, Rejected, RetryLater
 from centtrack.event import Event
 from centtrack.sinks.base import Batch
+from centtrack.sinks.finding import Finding
 
 _TAIL = 65_536
+_PROBE = b'{"event_id":"probe"}\n'
 _LOOK_BACK = 4  # how many times the size of a repeated batch is searched for what it already wrote
 
 
@@ -60,6 +65,55 @@ class JsonLinesSink:
                 _append(self.path, batch)
         except OSError as error:
             raise RetryLater(f"can't write {self.path or 'standard output'}: {error.strerror}") from error
+
+    def check(self) -> Iterator[Finding]:
+        """Whether the file can be appended to; one that isn't there, whether a probe beside it can be read back."""
+        if self.path is None:
+            yield Finding("events go to standard output; those of a batch that comes again come twice there")
+            return
+        try:
+            mode = os.lstat(self.path).st_mode
+        except FileNotFoundError:
+            yield _check_folder(self.path.parent)
+        except OSError as error:
+            yield Finding(f"{self.path} can be looked at", error.strerror)
+        else:
+            yield from _check_file(self.path, mode)
+
+
+def _check_folder(folder: Path) -> Finding:
+    """Write a file, and read it back. A folder that isn't there is made with the first batch, if its parent lets us."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    what = f"a file can be written and read back in {there}"
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(_PROBE)
+            file.seek(0)
+            is_same = file.read() == _PROBE
+    except OSError as error:
+        return Finding(what, error.strerror, f'sudo install -d -m 700 -o "$USER" {shlex.quote(str(folder))}')
+    if not is_same:
+        return Finding(what, "what was read is not what was written")
+    return Finding(f"{what}; the first batch makes " + ("the file" if there == folder else f"{folder} and the file"))
+
+
+def _check_file(path: Path, mode: int) -> Iterator[Finding]:
+    """Without a probe: its lines are read as events."""
+    what, quoted = f"{path} can be appended to", shlex.quote(str(path))
+    if stat.S_ISLNK(mode):
+        yield Finding(what, "it is a link, and these aren't followed: name what it leads to", f"readlink -f {quoted}")
+        return
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_APPEND | os.O_NONBLOCK))
+    except OSError as error:
+        yield Finding(what, error.strerror, f"chmod u+rw {quoted}" if error.errno == errno.EACCES else None)
+        return
+    if not stat.S_ISREG(mode):
+        yield Finding(f"{what}; it is no ordinary file, so events of a batch that comes again come twice there")
+        return
+    yield Finding(what)
+    others = "others on this machine may, too" if mode & 0o007 else None
+    yield Finding("only its owner and group may use it", others, f"chmod o= {quoted}" if others else None)
 
 
 def _append(path: Path, batch: Batch) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from centtrack.errors import ConfigurationError
 from centtrack.event import Event
+from centtrack.sinks.finding import Finding
 
 
 class MemorySink:
@@ -32,6 +33,10 @@ class MemorySink:
             known = {event.event_id for event in self.events}
             self.events.extend(event for event in events if event.event_id not in known)
             self._arrived.notify_all()
+
+    def check(self) -> Iterator[Finding]:
+        """There is nothing that could be missing."""
+        yield Finding("it keeps events in the memory of this process, and nothing beyond it")
 
     def wait(self, count: int = 1, timeout_s: float = 5.0) -> list[Event]:
         """Wait until there are that many events.

@@ -39,7 +39,9 @@ def open_sink(url: str) -> Sink:
         hint = nearest(f"{scheme}:", [f"{name}:" for name in known])
         if not colon and scheme in known:
             hint = f' Did you mean "{scheme}:…"?'
-        raise ConfigurationError(f'"{scheme[:_SHOWN]}{colon}" names no sink; there are {names}.{hint}')
+        # What stands before an @ may be a password, and what isn't printable may be meant for a terminal or a log.
+        shown = "".join(one if one.isprintable() else "?" for one in scheme.rpartition("@")[2][:_SHOWN])
+        raise ConfigurationError(f'"{shown}{colon}" names no sink; there are {names}.{hint}')
     try:
         return cast("Sink", known[scheme].load()(url))
     except ConfigurationError:

@@ -151,7 +151,8 @@ def test_only_what_the_policy_asks_about_is_granted(make_site):
 
 
 def test_a_policy_that_asks_about_nothing(make_site):
-    site = make_site(policy='[purposes]\nsecurity = "Keep it safe"')
+    sink = '[[sinks]]\nname = "memory:"\npurposes = ["security"]\n'
+    site = make_site(policy=f'{sink}[purposes]\nsecurity = "Keep it safe"')
     assert site.get("/consent").status_code == 200
     assert site.get("/consent/state").json()["asks"] is False
     assert site.choose("accept").status_code == 303
@@ -669,7 +670,7 @@ def test_a_forged_choice_is_none(site, token):
 
 
 def test_a_choice_under_an_older_policy_is_asked_for_again(make_site):
-    older, site = make_site(), make_site(policy=POLICY + '[purposes]\nsecurity = "New"')
+    older, site = make_site(), make_site(policy=POLICY + '[purposes]\nanalytics = "Visits"\nsecurity = "New"')
     older.choose("accept")
     site.browser.cookies = older.browser.cookies
     assert set(site.states().values()) == {"expired"}

@@ -120,6 +120,49 @@ def test_every_event_is_accounted_for_and_under_the_policy_in_force(policies, ju
         assert list(again.batch) == list(chosen.batch)  # a repeated batch has the same events in the same order
 
 
+SECOND = '[limits.default]\ntime = "second"\npage = "path"\n'
+
+
+@pytest.mark.parametrize("recorded", ["now", "before"])
+def test_fields_and_sample_hold_whatever_policy_an_event_was_recorded_under(recorded):
+    rules = PrivacyPolicy.parse(f'{SECOND}[[sinks]]\nname = "s"\nfields = ["route"]\nsample = 0.5\n')
+    before = POLICY if recorded == "before" else rules
+    batch = stored(*(visit(before, path="/a", route="/{x}", ip_network="192.0.2.0/24") for _ in range(200)))
+    selector = Selector(rules, "s")
+    assert selector.needs_events(batch)
+    chosen = selector.select_events(batch, "stream")
+    assert {(event.route, event.path, event.ip_network) for event in chosen.batch} == {("/{x}", None, None)}
+    assert chosen.withheld == {"sampling": 200 - len(chosen.batch)}
+    assert b"192.0.2.0" not in chosen.batch.lines
+    assert list(selector.select_events(batch, "stream").batch) == list(chosen.batch)
+    assert not Selector(rules, "other").needs_events(stored(visit(rules)))
+
+
+def test_what_is_laid_aside_for_a_sink_holds_only_its_fields(monkeypatch):
+    """Whoever looks into the dead letters of a sink sees no more than the sink would have."""
+
+    def fail(event, policy, **_):
+        raise ValueError
+
+    monkeypatch.setattr(selection, "reduce_again", fail)
+    rules = PrivacyPolicy.parse(f'{SECOND}[[sinks]]\nname = "s"\nfields = ["route"]\n')
+    [(_, event)] = Selector(rules, "s").select_events(stored(visit(path="/a", route="/{x}")), "stream").dead
+    assert b'"path":null' in event
+    assert b'"route":"/{x}"' in event
+
+
+def test_a_first_party_needs_consent_that_counts_for_marketing():
+    """Consent that was given to another policy doesn't."""
+    text = f'{SECOND}[purposes]\nmarketing = "Advertising"\n[[sinks]]\nname = "s"\npurposes = ["marketing"]\n'
+    rules = PrivacyPolicy.parse(text)
+    before = PrivacyPolicy.parse(text.replace("[[sinks]]", 'analytics = "Visits"\n[[sinks]]'))
+    agreed = {"consent": {"marketing": "given"}, "consent_source": "cookie"}
+    events = [visit(rules, **agreed), visit(before, **agreed), visit(rules)]
+    chosen = Selector(rules, "s").select_events(stored(*events), "stream")
+    assert [event.event_id for event in chosen.batch] == [events[0].event_id]
+    assert chosen.withheld == {"consent": 2}
+
+
 @pytest.mark.parametrize(
     ("until", "network"), [("9999-12-31", "203.0.113.7/32"), ("2026-01-01", None)], ids=["waived", "lapsed"]
 )

@@ -60,7 +60,7 @@ class SinkCounts:
         dead_lettered: events it will never take.
         pending: events that wait for it, in the journal; those held for their bucket of time included.
         error: why it can't be delivered to at present.
-        withheld: reason → events that it may not have: it is a third party's, and their visitors didn't consent.
+        withheld: reason → events that it may not have, or that aren't in its share.
         lost: reason → events that it can't get any more: `damaged` or `corrupt` on the disk, older than the policy's
             `retention`, or dead letters that were `dropped`, or too old (`dead_retention`).
         retries: attempts that failed and had to be repeated.

@@ -18,10 +18,10 @@ from centtrack.delivery.sending.ending import Ending
 from centtrack.delivery.sending.outlet import Outlet
 from centtrack.delivery.sending.progress import Progress
 from centtrack.delivery.sending.selection import DeadLetter, Selection, Selector
-from centtrack.delivery.sending.withholding import retention_of
 from centtrack.errors import ConfigurationError, JournalError, RetryLater
 from centtrack.logs import describe, report
 from centtrack.policy.policy import PrivacyPolicy
+from centtrack.policy.recipients import recipient_of
 from centtrack.sinks.base import Sink, UnreadableBatchError, name_of
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Carrier:
         self.progress = Progress(self.name)
         self._journal = journal
         self._selector = Selector(policy, self.name, journal.consent_hash_of)
-        self._retention_days = retention_of(policy, self.name) if policy else None
+        self._retention_days = recipient_of(policy.document, self.name).retention if policy else None
         self._linger_s = float(getattr(sink, "linger_s", _LINGER_S))
         self._wake = wake
         self._ending = ending

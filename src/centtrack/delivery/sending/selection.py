@@ -11,7 +11,7 @@ import msgspec
 
 from centtrack.capture.again import reduce_again
 from centtrack.delivery.records import StoredBatch
-from centtrack.delivery.sending.withholding import make_withholding
+from centtrack.delivery.sending.routing import Route
 from centtrack.event import Event
 from centtrack.logs import describe
 from centtrack.policy.policy import PrivacyPolicy
@@ -54,12 +54,12 @@ class Selector:
     ) -> None:
         self._policy = policy
         self._consent_hash_of = consent_hash_of
-        self._withhold = make_withholding(policy, name) if policy else None
+        self._route = Route(policy, name) if policy else None
 
     def needs_events(self, stored: StoredBatch) -> bool:
         """Whether the rows have to be decoded; else the sink gets their lines as they are, which costs least."""
         return (
-            self._withhold is not None
+            (self._route is not None and not self._route.takes_all)
             or self._has_lapsed_waiver()
             or _has_coarse_times(stored)
             or not self._is_up_to_date(stored)
@@ -95,7 +95,7 @@ class Selector:
             try:
                 reduced = self._reduce(event)
             except Exception as error:  # noqa: BLE001 - it must not hold up the others, nor go out as it is
-                dead.append((f"can't be reduced again: {describe(error)}", msgspec.json.encode(event)))
+                dead.append((f"can't be reduced again: {describe(error)}", msgspec.json.encode(self._cut(event))))
             else:
                 if isinstance(reduced, Event):
                     chosen.append(reduced)
@@ -108,15 +108,22 @@ class Selector:
 
     def _reduce(self, event: Event) -> Event | str:
         """What a sink gets of an event, or why it gets nothing."""
-        # First: what is withheld goes by the policy that the event was recorded under.
-        if self._withhold is not None and (reason := self._withhold(event)):
+        if self._policy is None or self._route is None:
+            return event
+        # First: what a third party may have goes by the policy that the event was recorded under.
+        if reason := self._route.judge_recorded(event):
             return reason
-        if self._policy is None:
-            return event
-        if event.policy_hash == self._policy.hash and not (event.ip_network and self._has_lapsed_waiver()):
-            return event
-        consent_hash = self._consent_hash_of(event.policy_hash) if event.policy_hash else None
-        return reduce_again(event, self._policy, consent_hash=consent_hash) or "policy"
+        reduced: Event | None = event
+        if event.policy_hash != self._policy.hash or (event.ip_network and self._has_lapsed_waiver()):
+            consent_hash = self._consent_hash_of(event.policy_hash) if event.policy_hash else None
+            reduced = reduce_again(event, self._policy, consent_hash=consent_hash)
+        if reduced is None:
+            return "policy"
+        return self._route.judge(reduced) or self._route.cut(reduced)
+
+    def _cut(self, event: Event) -> Event:
+        """What may be kept of an event for the sink: not what it would never get."""
+        return self._route.cut(event) if self._route else event
 
 
 def _has_coarse_times(stored: StoredBatch) -> bool:

@@ -1,0 +1,112 @@
+"""One batch on its way to a topic."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from centtrack.sinks.base import Batch
+from centtrack.sinks.kafka.client import poll
+from centtrack.sinks.kafka.errors import Trouble
+
+_WITHIN_S = 20.0
+_PURGED_WITHIN_S = 1.0
+_PAUSE_S = 0.1
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What a message needs of an event beside its line."""
+
+    event_id: str
+    time: dt.datetime
+    schema_version: int = 1
+
+
+_decoder = msgspec.json.Decoder(_Head)
+
+
+class Sending:
+    """Produces a batch, and gathers what becomes of its messages.
+
+    Args:
+        producer: whose messages they are.
+        topic: where to.
+        trouble: of the producer.
+        acknowledged: keys of those that an earlier attempt has brought there; they aren't sent again.
+
+    Attributes:
+        acknowledged: keys of all that are there.
+        failed: code → how many messages failed with it.
+    """
+
+    def __init__(self, producer: Producer, topic: str, trouble: Trouble, acknowledged: set[bytes]) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._trouble = trouble
+        self.acknowledged = acknowledged
+        self.failed: Counter[int] = Counter()
+
+    def send(self, batch: Batch) -> None:
+        """Produce it, and wait until each message is acknowledged or has failed."""
+        until = time.monotonic() + _WITHIN_S
+        there = frozenset(self.acknowledged)
+        for line, head in _read(batch):
+            if not there or head.event_id.encode() not in there:
+                self._produce(line, head, until)
+        poll(self._producer, self._trouble, 0)  # after a fatal error there is nothing to wait for, but to be told why
+        self._wait(until)
+        if len(self._producer):  # else it would go out beside its own repetition
+            self._producer.purge()
+            self._wait(time.monotonic() + _PURGED_WITHIN_S)
+        if left := len(self._producer):
+            self.failed[KafkaError._TIMED_OUT] += left
+
+    def _wait(self, until: float) -> None:
+        """Wait until all that was produced has been reported on."""
+        while len(self._producer) and (left_s := until - time.monotonic()) > 0:
+            poll(self._producer, self._trouble, left_s)
+
+    def _produce(self, line: bytes, head: _Head, until: float) -> None:
+        """Queue a message; wait for room if the queue is full."""
+        timestamp = max(1, int(head.time.timestamp() * 1_000))  # 0 stands for now
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, line, head.event_id, on_delivery=self._note, timestamp=timestamp,
+                    headers=_headers(head.schema_version),
+                )  # fmt: skip
+                return
+            except BufferError:
+                poll(self._producer, self._trouble, _PAUSE_S)
+                if time.monotonic() > until:
+                    self.failed[KafkaError._QUEUE_FULL] += 1
+                    return
+            except KafkaException as error:
+                self.failed[error.args[0].code()] += 1
+                return
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.acknowledged.add(message.key() or b"")
+        else:
+            self.failed[error.code()] += 1
+
+
+@cache
+def _headers(schema_version: int) -> list[tuple[str, str | bytes | None]]:
+    return [("schema_version", str(schema_version).encode()), ("content-type", b"application/json")]
+
+
+def _read(batch: Batch) -> Iterator[tuple[bytes, _Head]]:
+    try:
+        heads = _decoder.decode_lines(batch.lines)
+    except msgspec.DecodeError:
+        len(batch)  # decodes whole events, and raises what delivery finds the bad line by
+        raise
+    return zip(batch.lines.splitlines(), heads, strict=True)
