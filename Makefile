@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test faults check format lint types bots audit benchmark latency soak lock clean
+.PHONY: demo test faults check format lint types bots audit benchmark latency sinks stages soak lock clean
 
 demo: $(STAMP)
 	$(BIN)/centtrack demo
@@ -48,6 +48,14 @@ benchmark: $(STAMP)
 
 latency: $(STAMP)
 	$(BIN)/python benchmarks/latency.py $(ARGS)
+
+# Sinks against the bare clients of their servers; needs all these servers, as the tests do.
+sinks: $(STAMP)
+	$(BIN)/python benchmarks/sinks.py $(ARGS)
+
+# Journal, delivery and consumer, for docs/scale.md.
+stages: $(STAMP)
+	$(BIN)/python benchmarks/stages.py $(ARGS)
 
 # Ten minutes; draws docs/images/soak.svg.
 soak: $(STAMP)

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from centtrack import Event
+from centtrack import Event, PrivacyPolicy
 from overhead import Consented, Ours, calls, measure, write_geo
 
 BATCH = 10_000  # events, as the delivery takes them at most
@@ -27,7 +28,7 @@ def make_events(count: int) -> list[Event]:
     numbers = random.Random()
     now = datetime.now(UTC).replace(microsecond=0)
     seconds = now.hour * 3_600 + now.minute * 60 + now.second
-    recorded = _record()
+    recorded, policy = _record()
     return [
         msgspec.structs.replace(
             numbers.choice(recorded),
@@ -35,24 +36,37 @@ def make_events(count: int) -> list[Event]:
             time=now - timedelta(seconds=seconds - number * seconds // count),
             duration_ms=round(numbers.lognormvariate(3, 1), 1),
             response_bytes=numbers.randrange(500, 90_000),
+            policy_hash=policy.hash,
         )
         for number in range(count)
     ]
 
 
+def recording_policy() -> PrivacyPolicy:
+    """The policy that they seem to be recorded under: by it none has to be reduced again."""
+    return _record().policy
+
+
+class _Recorded(NamedTuple):
+    events: list[Event]
+    policy: PrivacyPolicy
+
+
 @cache
-def _record() -> list[Event]:
+def _record() -> _Recorded:
     """Visits as the middleware records them."""
     with tempfile.TemporaryDirectory(prefix="centtrack-benchmark-") as name:
         folder = Path(name)
         geo, lines = folder / "geo.mmdb", folder / "events.jsonl"
         write_geo(geo)
-        for kind in (Ours, Consented):
-            variant = kind(kind.__name__, geo, folder / f"{kind.__name__}.sqlite", f"jsonl:{lines}")
+        variants = [
+            kind(kind.__name__, geo, folder / f"{kind.__name__}.sqlite", f"jsonl:{lines}") for kind in (Ours, Consented)
+        ]
+        for variant in variants:
             asyncio.run(measure(variant, calls(_RECORDED, seed=1)))
             if complaint := variant.complaint(_RECORDED):
                 raise RuntimeError(complaint)
-        return _decoder.decode_lines(lines.read_bytes())
+        return _Recorded(_decoder.decode_lines(lines.read_bytes()), variants[0].policy)
 
 
 def batches_of(events: Sequence[Event]) -> list[Sequence[Event]]:

@@ -1,4 +1,4 @@
-"""The sinks that send over HTTP, for `sinks.py`. Their receiver is a process of its own, so that it costs them nothing."""
+"""The sinks that send over HTTP, for `sinks.py`. Their receiver is a process of its own: it costs them nothing."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from sink_targets import Batches, Target, Write
 
 if TYPE_CHECKING:
     from receivers import Request
+
+_MOST = 1_000  # events in a request, as the sink has it
+_SECRET = "benchmark" * 4
 
 Count = Callable[["Request"], int]
 
@@ -102,9 +105,8 @@ class Otlp(Received):
             )
 
         prepared = [[record(event) for event in batch] for batch in batches]
-        exporter = OTLPLogExporter(
-            f"http://127.0.0.1:{self._port}/v1/logs", timeout=60, compression=Compression.Gzip
-        )  # fmt: skip
+        url = f"http://127.0.0.1:{self._port}/v1/logs"
+        exporter = OTLPLogExporter(url, timeout=60, compression=Compression.Gzip)
 
         def write() -> None:
             for records in prepared:
@@ -158,7 +160,3 @@ class Webhook(Received):
                     client.post(f"https://127.0.0.1:{self._port}/events", content=body, headers=kind).raise_for_status()
 
         return write
-
-
-_MOST = 1_000  # events in a request, as the sink has it
-_SECRET = "benchmark" * 4

@@ -13,7 +13,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from centtrack import Event
+from sink_events import lines_of
 
 Batches = Sequence[Sequence[Event]]
 Write = Callable[[], None]
@@ -75,8 +78,6 @@ class Jsonl(Target):
         return f"jsonl:{self._path}"
 
     def prepare(self, batches: Batches) -> Write:
-        from sink_events import lines_of
-
         texts = [lines_of(batch) for batch in batches]
 
         def write() -> None:
@@ -205,8 +206,6 @@ class Postgresql(Target):
 
 
 def _row(event: Event) -> tuple[object, ...]:
-    import msgspec
-
     values = (*msgspec.structs.astuple(event), event.time.date())
     return tuple(msgspec.json.encode(value).decode() if isinstance(value, dict) else value for value in values)
 
@@ -240,7 +239,6 @@ class ClickHouse(Target):
 
         from centtrack.schema.clickhouse import create_table
         from clickhouse import run_statement
-        from sink_events import lines_of
 
         run_statement(self._server, create_table(self._table))
         bodies = [gzip.compress(lines_of(batch), compresslevel=1) for batch in batches]
@@ -294,21 +292,17 @@ class Redis(Target):
     def _stream(self) -> str:
         return f"event-{self.fresh}"
 
+    def _make_room(self) -> None:
+        """Delete the stream of the turn before: it is in memory."""
+        self._client.delete(f"event-{self.fresh - 1}")
+
     def url(self) -> str:
-        self._client.flushall()  # what earlier turns left would fill the memory
+        self._make_room()
         return f"{self._server}/{self._stream}"
 
     def prepare(self, batches: Batches) -> Write:
-        import msgspec
-
-        self._client.flushall()
-        prepared = [
-            [
-                {"event_id": event.event_id, "schema_version": event.schema_version, "event": msgspec.json.encode(event)}
-                for event in batch
-            ]
-            for batch in batches
-        ]
+        self._make_room()
+        prepared = [[_entry(event) for event in batch] for batch in batches]
 
         def write() -> None:
             for entries in prepared:
@@ -324,6 +318,11 @@ class Redis(Target):
 
     def stored_bytes(self) -> int:
         return int(self._client.memory_usage(self._stream, samples=0))
+
+
+def _entry(event: Event) -> dict[str, object]:
+    encoded = msgspec.json.encode(event)
+    return {"event_id": event.event_id, "schema_version": event.schema_version, "event": encoded}
 
 
 class Kafka(Target):
@@ -347,7 +346,6 @@ class Kafka(Target):
         return f"kafka://{self._cluster.servers}/{self._topic}"
 
     def prepare(self, batches: Batches) -> Write:
-        import msgspec
         from confluent_kafka import Producer
 
         self._cluster.make_topic(self._topic)
@@ -356,6 +354,7 @@ class Kafka(Target):
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": "zstd",
+            "log_level": 0,
         })  # fmt: skip
         producer.list_topics(self._topic, timeout=30)
         prepared = [[(event.event_id, msgspec.json.encode(event)) for event in batch] for batch in batches]
@@ -367,6 +366,10 @@ class Kafka(Target):
                 producer.flush()
 
         return write
+
+    def make_dead_letter_topic(self) -> None:
+        """What a consumer of the fresh topic wants beside it."""
+        self._cluster.make_topic(f"{self._topic}.dead", 1)
 
     def count(self) -> int:
         from topics import read_all

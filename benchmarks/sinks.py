@@ -121,10 +121,10 @@ def compare(target: Target, rounds: int, amount: int) -> Row:
 
 def _summarize(name: str, ours: Sequence[Turn], bare: Sequence[Turn]) -> Row:
     ratios = [one.per_second / other.per_second for one, other in zip(ours, bare, strict=True)]
-    rates = [[round(statistics.median(one.per_second for one in turns)) for turns in (ours, bare)]]
-    cpu_us = [statistics.median(one.cpu_us for one in turns) for turns in (ours, bare)]
-    [(our_rate, bare_rate)] = rates
-    return Row(name, our_rate, cpu_us[0], bare_rate, cpu_us[1], statistics.median(ratios), min(ratios), max(ratios))
+    median = statistics.median
+    rates = [round(median(one.per_second for one in turns)) for turns in (ours, bare)]
+    cpu_us = [median(one.cpu_us for one in turns) for turns in (ours, bare)]
+    return Row(name, rates[0], cpu_us[0], rates[1], cpu_us[1], median(ratios), min(ratios), max(ratios))
 
 
 def weigh(target: Target, events: Sequence[Event]) -> Size | None:
@@ -160,7 +160,7 @@ def run_rates(targets: Sequence[Target], options: argparse.Namespace) -> int:
 
 
 def _show(rows: Sequence[Row], options: argparse.Namespace) -> None:
-    print(f"events a second; medians of {options.rounds} rounds of {options.events:,} events; CPU µs an event, client\n")
+    print(f"medians of {options.rounds} rounds of {options.events:,} events; CPU µs of the client, an event\n")
     print(f"{'sink':<12}{'ours/s':>10}{'CPU µs':>8}{'bare/s':>10}{'CPU µs':>8}{'ratio':>7}  lowest to highest")
     for row in rows:
         rates = f"{row.ours_per_second:>10,}{row.ours_cpu_us:>8.1f}{row.bare_per_second:>10,}{row.bare_cpu_us:>8.1f}"

@@ -76,7 +76,7 @@ def test_import_is_quiet():
     code = """
 import sys, threading, centtrack
 optional = {"pyarrow", "deltalake", "duckdb", "ibis", "typer", "rich", "apachelogs", "starlette", "httpx", "geoip2"}
-optional |= {"prometheus_client", "opentelemetry"}
+optional |= {"prometheus_client", "opentelemetry", "obstore"}
 assert not optional & set(sys.modules), optional & set(sys.modules)
 assert threading.active_count() == 1
 """

@@ -259,7 +259,9 @@ def test_documented_test_passes(tmp_path):
 
 def test_documented_sink_keeps_the_contract(tmp_path):
     """The sink in docs/own-sinks.md, with the test class below it."""
-    parts = [block.text for block in blocks("python") if block.page == "docs/own-sinks.md" and "SqliteSink" in block.text]
+    parts = [
+        block.text for block in blocks("python") if block.page == "docs/own-sinks.md" and "SqliteSink" in block.text
+    ]
     module: dict[str, Any] = {"__name__": "documented_sink"}
     exec(compile("\n".join(parts), "docs/own-sinks.md", "exec", dont_inherit=True), module)
     contract = module["TestSqliteSink"]
@@ -398,8 +400,8 @@ def test_every_key_of_the_policy_is_documented():
     fields = dict(Document.model_fields)
     tables = {
         "controller": "`[controller]`", "geo": "`[geo]`", "page": "`[page]`", "cookies": "`[[cookies]]`",
-        "consent": "`[consent]`", "sinks": "`[[sinks]]`", "recipients": "`[recipients]`", "events": "`[[events]]`", "disclosure": "`[disclosure]`",
-        "exclude": "`[exclude]`", "bots": "`[bots]`", "browser": "`[browser]`", "visitor": "`[visitor]`",
+        "consent": "`[consent]`", "sinks": "`[[sinks]]`", "recipients": "`[recipients]`",
+        "events": "`[[events]]`", "disclosure": "`[disclosure]`", "exclude": "`[exclude]`", "bots": "`[bots]`", "browser": "`[browser]`", "visitor": "`[visitor]`",
         "changes": "`[[changes]]`",
     }  # fmt: skip
     for key, heading in tables.items():
@@ -435,7 +437,8 @@ def test_dependencies_are_those_of_the_project():
         return {name for one in requirements if (name := re.match(r"[\w-]+", one)[0]) != "centtrack"}
 
     assert {_CODE.findall(row[0])[0] for row in table_rows(section(text, "Core"))} == wanted(project["dependencies"])
-    extras = {(_CODE.findall(row[1])[0], _CODE.findall(row[0])[0]) for row in table_rows(section(text, "Extras"))}
+    rows = table_rows(section(text, "Extras"))
+    extras = {(extra, _CODE.findall(row[0])[0]) for row in rows for extra in _CODE.findall(row[1])}
     assert extras == {
         (extra, name) for extra, more in project["optional-dependencies"].items() for name in wanted(more)
     }

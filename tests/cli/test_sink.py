@@ -71,6 +71,43 @@ def test_one_that_is_wrong_leaves_the_others(cli):
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter2@127.0.0.1:1/database",
+        "clickhouse://user:hunter2@127.0.0.1:1/database",
+        "redis://user:hunter2@127.0.0.1:1/stream",
+        "rediss://user:hunter2@127.0.0.1:1/stream",
+        "otlp+http://user:hunter2@127.0.0.1:1",
+        "https://user:hunter2@127.0.0.1:1/hook?token=hunter2#secret=hunter2-hunter2-hunter2-hunter2&allow=127.0.0.0/8",
+    ],
+)
+def test_a_server_that_is_away_is_a_finding_without_credentials(cli, url):
+    found = cli("sink", "check", url)
+    assert found.code == 1
+    assert "✗" in found.out
+    assert "127.0.0.1:1" in found.out.splitlines()[0]
+    assert "hunter2" not in found.out + found.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter2@127.0.0.1:1/database?tabel=hunter2",
+        "postgresql://user:hunter2@127.0.0.1:1/database?table=hunter2%22;drop",
+        "kafka://user:hunter2@127.0.0.1:port/topic",
+        "redis:user:hunter2@127.0.0.1",
+        "user:hunter2@127.0.0.1:1",
+        "hunter2@127.0.0.1:1",
+        "https://user:hunter2@127.0.0.1:1/#allow=hunter2",
+    ],
+)
+def test_a_wrong_url_is_wrong_use_without_credentials(cli, url):
+    found = cli("sink", "check", url)
+    assert (found.code, found.out, bool(found.err)) == (2, "", True)
+    assert "hunter2" not in found.err.replace("not 'hunter2", "")  # a table's name is shown, and is no secret
+
+
+@pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda path: path.mkdir(), ["can be appended to: Is a directory"]),
@@ -97,10 +134,15 @@ def test_a_file_that_is_there_stays_as_it_is(cli, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_takes_no_file(cli, tmp_path):
+def test_a_folder_that_takes_no_file(cli, tmp_path, monkeypatch):
     folder = tmp_path / "its folder"
     folder.mkdir(mode=0o500)
+    if os.geteuid() == 0:  # who may write anywhere
+
+        def refuse(*_args, **_options):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+        monkeypatch.setattr("os.open", refuse)
     found = cli("sink", "check", f"jsonl:{folder}/events.jsonl")
     assert (found.code, "Permission denied" in found.out) == (1, True)
     assert f"sudo install -d -m 700 -o \"$USER\" '{folder}'\n" in found.out

@@ -172,3 +172,11 @@ def test_an_entry_that_is_about_none_of_the_sinks_is_said_where_it_may_be_misspe
     said = [one.getMessage() for one in caplog.records if "[[sinks]]" in one.getMessage()]
     assert bool(said) is is_said
     assert [text for text in said if '"delta:./somewhere"' not in text or "named memory:" not in text] == []
+
+
+def test_what_no_sink_gets_is_said(tmp_path, caplog):
+    rules = PrivacyPolicy.parse('[limits.default]\ngeo = "city"\n[[sinks]]\nname = "memory:"\nfields = ["route"]\n')
+    pipeline = Pipeline(Capture(rules), [MemorySink()], tmp_path / "journal.db")
+    pipeline.start()
+    pipeline.close()
+    assert [one.getMessage() for one in caplog.records if "no sink gets anything of geo;" in one.getMessage()]

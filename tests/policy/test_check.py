@@ -46,6 +46,11 @@ def warnings_of(text):
             '[limits.default]\npage = "path"\n[recipients]\npersonal_data_in = ["KZ"]\n[[sinks]]\nname = "s"\n',
             ["the app refuses this one", "path", "KZ only"],
         ),
+        (
+            '[limits.default]\npage = "path"\nbrowser = "family"\n[recipients]\nundeclared_sinks = "refuse"\n'
+            '[[sinks]]\nname = "s"\nfields = ["os"]\n',
+            ["none gets anything of page:"],
+        ),
         # the registry
         (DECLARED + entry("a", "unclassified") + entry("b", "unclassified"), ['"a", "b"', "unclassified"]),
         (DECLARED + entry("a", "marketing") + entry("b", "preferences"), ['"a", "b"', "no purpose"]),

@@ -14,6 +14,7 @@ from centtrack.event import COLUMNS
 from centtrack.policy.model import ALWAYS_SENT, LEVELS
 from centtrack.policy.recipients import (
     check_sinks,
+    find_idle_limits,
     find_refusals,
     find_unmatched,
     personal_columns,
@@ -195,6 +196,25 @@ def test_everything_that_is_wrong_at_once():
         refuse_forbidden(rules, ["a", "b"])
     assert str(raised.value).count("has no entry") == 2
     assert str(raised.value).count("to KZ, UZ only") == 2
+
+
+# Clause 5: no field without a purpose.
+
+
+@pytest.mark.parametrize(
+    ("limits", "fields", "expected"),
+    [
+        ("", [], []),
+        ('geo = "city"\npage = "route"', [], ["geo", "page"]),
+        ('geo = "city"\npage = "route"', ["city"], ["page"]),
+        ('geo = "city"\npage = "route"', ["country_code", "response_bytes"], []),
+        ('time = "second"', [], []),  # always goes along
+    ],
+)
+def test_what_is_recorded_and_no_sink_gets(limits, fields, expected):
+    rules = policy(f'name = "s"\nfields = {fields}', rest=f"[limits.consented]\n{limits}\n")
+    assert sorted(find_idle_limits(rules, ["s"])) == expected
+    assert find_idle_limits(rules, ["s", "other"]) == []  # which gets all
 
 
 # Names that none of the sinks has.

@@ -11,7 +11,7 @@ from centtrack.schema.spark import columns_ddl, create_table
 def test_the_statement_names_every_column_with_its_type_and_meaning():
     statement = create_table("event", database="lake")
     assert statement.startswith("create table if not exists `lake`.`event` (\n")
-    assert statement.endswith(")\nusing delta\npartitioned by (`date`);\n")
+    assert ")\nusing delta\npartitioned by (`date`)\ntblproperties (" in statement
     found = re.findall(r"^  (`\w+` .+) comment '(.+)',?$", statement, re.MULTILINE)
     assert ", ".join(column for column, _ in found) == columns_ddl()
     assert [comment.replace("\\'", "'") for _, comment in found] == [field.comment for field in FIELDS]

@@ -265,7 +265,7 @@ def numbered(first, last, stream="topic-0"):
 def test_what_is_known_of_streams_is_forgotten_when_others_commit(lake):
     """Whatever the order of the writers, and of the streams."""
     chance, sinks, ends = random.Random(4711), [opened(lake), opened(lake)], {"topic-0": 0, "topic-1": 0}
-    for _ in range(60):
+    for _ in range(30):
         sink, stream = chance.choice(sinks), chance.choice(list(ends))
         if chance.random() < 0.2:
             write(sink, 1, stream=f"other-{chance.random()}")
@@ -273,7 +273,7 @@ def test_what_is_known_of_streams_is_forgotten_when_others_commit(lake):
         sink.write(numbered(ends[stream] + 1, ends[stream] + 2, stream))
         ends[stream] += 2
         chance.choice(sinks).write(numbered(ends[stream] - 1, ends[stream], stream))
-    assert len(ids(lake)) - len([name for name in ids(lake) if "-" in name]) == sum(ends.values())
+    assert sum(event_id.isdecimal() for event_id in ids(lake)) == sum(ends.values())
 
 
 def test_where_a_stream_ends(lake):
@@ -324,11 +324,11 @@ def write_at_once(location, end):
 
 
 def test_two_writers_of_one_stream_on_disk(lake):
-    write_at_once(lake, 400)
+    write_at_once(lake, 300)
 
 
 def test_two_writers_of_one_stream_in_an_object_store(s3_url):
-    write_at_once(f"s3://{make_bucket(s3_url)}/lake", 100)
+    write_at_once(f"s3://{make_bucket(s3_url)}/lake", 60)
 
 
 # Columns

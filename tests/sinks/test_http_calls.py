@@ -9,6 +9,7 @@ import socket
 import threading
 from email.utils import format_datetime
 
+import httpx
 import pytest
 
 from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
@@ -19,8 +20,6 @@ from centtrack.sinks.url import SinkUrl
 from receivers import Answer, raw_server, receiver
 from servers import free_port
 from waiting import eventually
-
-httpx = pytest.importorskip("httpx")
 
 
 @pytest.fixture
@@ -130,6 +129,12 @@ def test_ipv6(caller):
     with receiver(host="::1") as server:
         assert caller().post(f"http://[::1]:{server.port}/", b"", {}).status_code == 200
     assert server.requests[0].headers["host"] == f"[::1]:{server.port}"
+
+
+def test_headers_that_cannot_be_sent(caller):
+    with receiver() as server, pytest.raises(ConfigurationError, match="can't be sent") as caught:
+        caller().post(f"http://127.0.0.1:{server.port}/", b"", {"X-Key": "hunter2\r\nX-Other: 1"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_redirects_are_not_followed(caller):
@@ -254,7 +259,8 @@ def test_an_early_refusal_is_heard(caller):
         assert caller().post(f"http://127.0.0.1:{port}/", b"x" * 5_000_000, {}).status_code == 413
 
 
-def test_close_ends_a_request_of_another_thread(caller):
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
+def test_close_ends_a_request_of_another_thread(is_secure, caller, authority):
     """As delivery does with a call that it has given up."""
     came = threading.Event()
 
@@ -264,12 +270,12 @@ def test_close_ends_a_request_of_another_thread(caller):
         over.wait()
 
     failed = []
-    with raw_server(behave) as port:
-        one = caller(timeout_s=100.0)
+    with raw_server(behave, authority.context("localhost") if is_secure else None) as port:
+        one = caller(Tls(str(authority.file)), timeout_s=100.0)
 
         def post():
             try:
-                one.post(f"http://127.0.0.1:{port}/", b"", {})
+                one.post(f"{'https' if is_secure else 'http'}://localhost:{port}/", b"", {})
             except RetryLater as error:
                 failed.append(error)
 

@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from uuid import uuid4
 
+import obstore
 import pytest
 import trustme
 from deltalake import DeltaTable
+from obstore.store import from_url
 
 from centtrack.errors import ConfigurationError, RetryLater
 from centtrack.reports.lake import fetch, open_lake
@@ -18,6 +20,7 @@ from centtrack.sinks import Batch, open_sink, store_probe
 from centtrack.testing import SinkContract, make_event
 from lakes import events_of
 from s3 import SECRET, Front, make_bucket
+from servers import free_port
 
 
 class Lake(NamedTuple):
@@ -230,6 +233,30 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(lake):
     assert not lake.front.swallows
     sink.write(batch(1))
     assert len(lake.ids()) == 1
+
+
+def test_a_lake_that_was_removed_is_made_anew(lake):
+    """When it is opened, as the delivery does after a failure."""
+    sink = lake.sink()
+    for sequence in range(3):
+        sink.write(batch(sequence))
+    store = from_url(lake.location)
+    obstore.delete(store, [item["path"] for item in obstore.list(store).collect()])
+    with pytest.raises(RetryLater):
+        sink.write(batch(3))
+    sink.close()
+    sink.open()
+    sink.write(batch(3))
+    assert len(lake.ids()) == 1
+
+
+def test_a_server_that_is_gone_is_tried_again(lake, monkeypatch):
+    monkeypatch.setattr(store_probe, "_proven", {lake.location})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    sink = open_sink(f"delta:{lake.location}")
+    sink._options = {"max_retries": "0"}
+    with pytest.raises(RetryLater, match=f"^can't write delta:{lake.location}: Connection refused$"):
+        sink.open()
 
 
 def test_nothing_of_an_event_is_in_the_names_of_its_objects(lake):

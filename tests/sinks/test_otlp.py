@@ -174,8 +174,7 @@ def test_what_an_event_lacks_is_left_out(server, sink_of):
     sink_of().write([make_event()])
     [record] = records_of(resources_of(server))
     assert set(attributes_of(record)) == {
-        "log.record.uid", "centtrack.name", "centtrack.schema_version", "centtrack.kind", "centtrack.time_precision",
-        "centtrack.consent",
+        "log.record.uid", "centtrack.name", "centtrack.schema_version", "centtrack.kind", "centtrack.time_precision"
     }  # fmt: skip
 
 

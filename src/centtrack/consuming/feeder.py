@@ -24,7 +24,7 @@ from centtrack.sinks.base import Sink, name_of
 logger = logging.getLogger(__name__)
 
 _LINGER_S = 0.5
-_LEAVE_WITHIN_S = 5.0
+_LEAVE_WITHIN_S = 4.0  # a little less than the process has
 
 
 class Feeder:

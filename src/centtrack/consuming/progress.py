@@ -43,7 +43,8 @@ class FeedProgress:
     """
 
     def __init__(self, source: str, sink: str) -> None:
-        self._state = FeedState(source, SinkState(sink))  # replaced as a whole: no thread sees half a change
+        # Replaced as a whole: no thread sees half a change.
+        self._state = FeedState(source, SinkState(sink), problem="no broker has answered yet")
 
     def state(self) -> FeedState:
         """The state. Cheap, and from any thread."""

@@ -102,6 +102,7 @@ def make_consumer(source: Source, trouble: Trouble) -> Consumer:
         # Members keep what they have while others come and go.
         "partition.assignment.strategy": "cooperative-sticky",
         "max.poll.interval.ms": _POLL_WITHIN_MS,
+        "session.timeout.ms": 15_000,  # then others get what a member had that was killed
         "heartbeat.interval.ms": 1_000,  # how soon a member hears that others came or went
         "enable.auto.offset.store": False,  # only what the sink has is committed
         "auto.offset.reset": "error",  # where it goes on is found out here, and what is lost by that is counted

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from centtrack.capture.capture import Capture
 from centtrack.delivery import clock
-from centtrack.policy.recipients import find_unmatched, recipient_of
+from centtrack.policy.policy import PrivacyPolicy
+from centtrack.policy.recipients import find_idle_limits, find_unmatched, recipient_of
 
 
 def announce(capture: Capture, sinks: Sequence[str], bucket_s: int | None) -> Iterator[tuple[int, str]]:
@@ -26,14 +27,24 @@ def announce(capture: Capture, sinks: Sequence[str], bucket_s: int | None) -> It
             "$CENTTRACK_SECRET; `openssl rand -hex 32` makes one",
         )
     yield _where_to(", ".join(sinks), bucket_s)
-    document = capture.policy.document
-    # Where each sink has its entry, others may be another process's: that of a consumer behind Kafka, say.
-    has_undeclared = any(not recipient_of(document, name).entries for name in sinks)
-    for entry in find_unmatched(document, sinks) if has_undeclared else ():
+    yield from _about_sinks(capture.policy, sinks)
+
+
+def _about_sinks(policy: PrivacyPolicy, sinks: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Where the policy's words about sinks may not be what somebody meant."""
+    if idle := find_idle_limits(policy, sinks):
         yield (
             logging.WARNING,
-            f'{capture.policy.source}: [[sinks]] names "{entry.name}", but the sinks here are named '
-            f"{', '.join(sinks)}: what it says of that one holds for none of them",
+            f"{policy.source}: no sink gets anything of {', '.join(idle)}; what is recorded under these limits "
+            "serves no purpose: set them to their coarsest level, or name their columns in the `fields` of a sink",
+        )
+    # Where each sink has its entry, others may be another process's: that of a consumer behind Kafka, say.
+    has_undeclared = any(not recipient_of(policy.document, name).entries for name in sinks)
+    for entry in find_unmatched(policy.document, sinks) if has_undeclared else ():
+        yield (
+            logging.WARNING,
+            f'{policy.source}: [[sinks]] names "{entry.name}", but the sinks here are named {", ".join(sinks)}: '
+            "what it says of that one holds for none of them",
         )
 
 

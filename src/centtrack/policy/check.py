@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from centtrack.policy.levels import Browser, Geo, Ip, Page, Time, Visitor
 from centtrack.policy.model import UNCLASSIFIED, Cookie, Limits
 from centtrack.policy.policy import PrivacyPolicy
-from centtrack.policy.recipients import find_refusals
+from centtrack.policy.recipients import find_idle_limits, find_refusals
 
 _MAX_TRACKER_DAYS = 390  # 13 months: CNIL, guidelines on cookies and other trackers of 17 September 2020
 
@@ -135,7 +135,10 @@ def _about_sinks(policy: PrivacyPolicy) -> Iterator[str]:
     for entry in document.sinks:
         if entry.party == "third" and entry.fields is None:
             yield f'sinks: "{entry.name}" is a third party\'s and gets every column: name those it needs in `fields`'
-    for name in dict.fromkeys(entry.name for entry in document.sinks):
+    names = list(dict.fromkeys(entry.name for entry in document.sinks))
+    if names and document.recipients.undeclared_sinks == "refuse" and (idle := find_idle_limits(policy, names)):
+        yield f"sinks: none gets anything of {', '.join(idle)}: what is recorded under these limits serves no purpose"
+    for name in names:
         for refusal in find_refusals(policy, name):
             yield f"sinks: the app refuses this one: {refusal.problem}"
 

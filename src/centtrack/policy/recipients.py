@@ -205,11 +205,21 @@ def personal_columns(policy: PrivacyPolicy, recipient: Recipient) -> tuple[str, 
         recipient: the sink.
     """
     tiers = (policy.limits(), policy.limits(consented=True))
-    return tuple(
-        column.name
-        for column in COLUMNS
-        if column.name in recipient.columns and any(_is_personal(column, limits) for limits in tiers)
-    )
+    sent = (column for column in COLUMNS if column.name in recipient.columns)
+    return tuple(column.name for column in sent if any(_is_personal(column, limits) for limits in tiers))
+
+
+def find_idle_limits(policy: PrivacyPolicy, names: Collection[str]) -> list[str]:
+    """Limits of which no sink gets a column: what is recorded under them serves no purpose (clause 5).
+
+    Args:
+        policy: the one in force.
+        names: of all sinks.
+    """
+    sent = {column for name in names for column in recipient_of(policy.document, name).columns}
+    used = {column.limit for column in COLUMNS if column.name in sent}
+    default, consented = policy.limits().by_name(), policy.limits(consented=True).by_name()
+    return [name for name in default if max(default[name], consented[name]) > 0 and name not in used]
 
 
 def _is_personal(column: Column, limits: Limits) -> bool:
@@ -223,12 +233,8 @@ def _is_personal(column: Column, limits: Limits) -> bool:
 
 def _is_limiting(entry: SinkRules) -> bool:
     """Whether a sink gets less for this entry."""
-    return (
-        entry.party == "third"
-        or entry.fields is not None
-        or entry.sample < 1
-        or any(purpose in entry.purposes for purpose in ASKED_PURPOSES)
-    )
+    asks = any(purpose in entry.purposes for purpose in ASKED_PURPOSES)
+    return asks or entry.party == "third" or entry.fields is not None or entry.sample < 1
 
 
 def _entry(recipient: Recipient, line: str) -> str:

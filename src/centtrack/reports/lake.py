@@ -72,6 +72,7 @@ def _delta_dataset(url: str) -> ds.Dataset:
 
     from centtrack.schema.arrow import with_all_columns
     from centtrack.sinks.delta import table_location
+    from centtrack.sinks.object_store import told
 
     location = table_location(url)
     try:
@@ -80,7 +81,7 @@ def _delta_dataset(url: str) -> ds.Dataset:
     except TableNotFoundError:
         raise LakeError(f"there is no lake at {location} yet: nothing was delivered there") from None
     except (DeltaError, OSError) as error:
-        raise LakeError(f"the lake at {location} can't be read: {error}") from None
+        raise LakeError(str(told(f"delta:{location}", error, "read"))) from None
 
 
 def _register_lines(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -65,8 +66,7 @@ def make_messages(batch: Batch, most: int) -> Iterator[Message]:
     ids: list[str] = []
     parts: list[bytes] = []
     size = 0
-    for line in batch.lines.splitlines():
-        event_id, encoded = _encode(line, batch)
+    for event_id, encoded in _encode_all(batch):
         if parts and (len(parts) >= most or size + len(encoded) > _MAX_BYTES):
             yield _message(ids, parts)
             ids, parts, size = [], [], 0
@@ -83,17 +83,31 @@ def _message(ids: list[str], parts: list[bytes]) -> Message:
     return Message(f"msg_{digest[:32]}", b"[" + b",".join(parts) + b"]")
 
 
-def _encode(line: bytes, batch: Batch) -> tuple[str, bytes]:
+def _encode_all(batch: Batch) -> Iterator[tuple[str, bytes]]:
+    """Ids and CloudEvents, one after another."""
+    lines = batch.lines.splitlines()
     try:
-        event = _decoder.decode(line)
+        events = _decoder.decode_lines(batch.lines)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise UnreadableBatchError(f"{batch!r}: a line is no event") from None
+        events = []
+    if len(events) != len(lines):
+        raise UnreadableBatchError(f"{batch!r}: a line is no event")
+    for event, line in zip(events, lines, strict=True):
+        yield event.event_id, _encode(event, line)
+
+
+def _encode(event: _Event, line: bytes) -> bytes:
     cloud_event = _CloudEvent(
         id=event.event_id,
-        source="/centtrack" if event.site is None else f"/centtrack/{quote(event.site, safe='')}",
+        source=_source_of(event.site),
         type=f"centtrack.{event.name}",
         time=event.time,
         dataschema=f"urn:centtrack:event:{event.schema_version}",
         data=msgspec.Raw(line),
     )
-    return event.event_id, _encoder.encode(cloud_event)
+    return _encoder.encode(cloud_event)
+
+
+@lru_cache(maxsize=64)
+def _source_of(site: str | None) -> str:
+    return "/centtrack" if site is None else f"/centtrack/{quote(site, safe='')}"

@@ -105,12 +105,17 @@ class HttpCaller:
 
         Raises:
             RetryLater: if there is no answer in time.
-            ConfigurationError: if the server's certificate isn't trusted, or none of its addresses may be connected to.
+            ConfigurationError: if the server's certificate isn't trusted, an address of it may not be connected to, or
+                a header can't be sent.
         """
         line = self._opened()
         target = f"{url}?{urlencode(params)}" if params else url
         try:
             return line.post(target, content, headers, self._timeout_s)
+        except httpcore.LocalProtocolError:
+            raise ConfigurationError(
+                f"{self._name}: user, password or a header holds a character that can't be sent"
+            ) from None
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             raise RetryLater(f"{self._name} does not answer: {type(error).__name__}") from None
 

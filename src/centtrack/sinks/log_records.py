@@ -74,7 +74,7 @@ def _attributes(event: Event) -> Iterator[bytes]:
         elif value:  # an attribute for each entry: most stores can search those, but not maps
             for name, entry in value.items():
                 yield encode(f"{key}.{name}", entry)
-        else:  # there is no cookie, which isn't the same as not knowing
+        elif column != "consent":  # no cookie isn't the same as not knowing; states of consent are never unknown
             yield _attribute(key, KeyValueList())
     if event.bot:
         yield _attribute_of_many(SYNTHETIC, "bot")

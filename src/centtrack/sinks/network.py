@@ -107,7 +107,8 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         try:
             secure = self._inner.start_tls(ssl_context, server_hostname, self._left_s(httpcore.ConnectTimeout))
-        except httpcore.ConnectError as error:
+        except Exception as error:
+            self.close()
             if isinstance(error.__cause__, ssl.SSLCertVerificationError):
                 said = error.__cause__.verify_message.rstrip(".")
                 raise ConfigurationError(
@@ -125,7 +126,8 @@ class _Stream(httpcore.NetworkStream):
     def cut(self) -> None:
         """See `Network.cut`."""
         with contextlib.suppress(OSError):
-            self._inner.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            # Not the method of a socket with TLS: it takes TLS off first, and another thread could write in the clear.
+            socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
 
     def get_extra_info(self, info: str) -> object:
         return self._inner.get_extra_info(info)

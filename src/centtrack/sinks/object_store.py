@@ -67,22 +67,23 @@ class MissingBucketError(ConfigurationError):
         super().__init__(f"can't write {name}: there is no {bucket}. Make it: {self.command}")
 
 
-def told(name: str, error: Exception) -> CenttrackError:
+def told(name: str, error: Exception, doing: str = "write") -> CenttrackError:
     """An error of a storage in our words: servers quote what they were sent, and addresses may hold signatures.
 
     Args:
         name: of the sink.
         error: what the client raised.
+        doing: what can't be done.
     """
     text = str(error)
     status, code = _first(_STATUS, text), _first(_CODE, text)
     if code in _NO_BUCKET:
         return MissingBucketError(name)
     if any(place in text for place in _NO_CREDENTIALS):
-        return ConfigurationError(f"can't write {name}: there are no credentials. {_come_from(name)}")
+        return ConfigurationError(f"can't {doing} {name}: there are no credentials. {_come_from(name)}")
     if not status:
-        return RetryLater(f"can't write {name}: {_said_by_the_system(error) or type(error).__name__}")
-    problem = f"can't write {name}: the store answers {status} {code}".rstrip()
+        return RetryLater(f"can't {doing} {name}: {_said_by_the_system(error) or type(error).__name__}")
+    problem = f"can't {doing} {name}: the store answers {status} {code}".rstrip()
     means = _what_to_mend(name, status, code)
     return ConfigurationError(f"{problem}: {means}") if means else RetryLater(problem)
 

@@ -29,7 +29,7 @@ ATTRIBUTES = {
 }
 """Column → attribute; records have a field for the time. A network isn't `client.address`, which is one address.
 
-They have one for the name too, as `centtrack.request`, but receivers of before 2025 don't know it, and leave it out.
+They have one for the name too, as `centtrack.request`, but a collector 0.120 doesn't know it yet, and leaves it out.
 """
 
 SYNTHETIC = "user_agent.synthetic.type"

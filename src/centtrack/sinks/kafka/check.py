@@ -92,7 +92,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     """Look at everything, one after another, until something is missing that the rest needs."""
     trouble = Trouble()
     try:
-        producer = make_producer(settings, trouble)
+        producer = make_producer(settings, trouble, reports_all=True)
     except ConfigurationError as error:
         yield Finding("can make a client", str(error))
         return

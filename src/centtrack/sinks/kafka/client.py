@@ -25,12 +25,13 @@ silent.addHandler(logging.NullHandler())
 _of_parents: list[Producer] = []  # freeing one would wait for threads that a child doesn't have
 
 
-def make_producer(settings: Settings, trouble: Trouble) -> Producer:
+def make_producer(settings: Settings, trouble: Trouble, *, reports_all: bool = False) -> Producer:
     """A producer, which connects by itself.
 
     Args:
         settings: of the sink.
         trouble: that it tells of.
+        reports_all: whether it reports on messages that were acknowledged, too.
 
     Raises:
         ConfigurationError: if files for TLS aren't what they should be.
@@ -44,6 +45,7 @@ def make_producer(settings: Settings, trouble: Trouble) -> Producer:
         "request.timeout.ms": 10_000,
         "queue.buffering.max.kbytes": _MAX_QUEUE_KB,
         "allow.auto.create.topics": False,
+        "delivery.report.only.error": not reports_all,
         "error_cb": trouble.note,
     }
     try:

@@ -41,7 +41,7 @@ class KafkaSink:
         self._made_by = 0
         self._trouble = Trouble()
         self._batch = ("", 0)
-        self._keys: set[bytes] = set()
+        self._acknowledged: set[str] = set()
 
     def open(self) -> None:
         """Make a producer, and look whether the topic is there.
@@ -72,7 +72,7 @@ class KafkaSink:
         assert producer is not None  # noqa: S101 - for the type checker: open() made it
         batch = events if isinstance(events, Batch) else Batch(events)
         trouble.forget()
-        sending = Sending(producer, self._settings.topic, trouble, self._acknowledged(batch))
+        sending = Sending(producer, self._settings.topic, trouble, self._known(batch))
         sending.send(batch)
         codes = {*sending.failed, *(trouble.codes if sending.failed else ())}
         if not is_refusal(codes) and self._producer is producer:
@@ -89,9 +89,9 @@ class KafkaSink:
         """Look at brokers, topic and rights; write a probe, which consumers pass over, and read it back."""
         return look(self._settings)
 
-    def _acknowledged(self, batch: Batch) -> set[bytes]:
-        """Keys of this batch that are known to be there; to be added to. Halves of a batch share those of the whole."""
+    def _known(self, batch: Batch) -> set[str]:
+        """Ids of this batch's events that are acknowledged; to be added to. Halves of a batch share the whole's."""
         whole = (batch.stream.partition(f"/{batch.sequence}:")[0], batch.sequence)
         if not batch.stream or self._batch != whole:
-            self._batch, self._keys = whole, set()
-        return self._keys
+            self._batch, self._acknowledged = whole, set()
+        return self._acknowledged
