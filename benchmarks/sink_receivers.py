@@ -118,7 +118,7 @@ class Otlp(Received):
 
 def _attributes(event: Event) -> Iterator[tuple[str, str | int | float | bool]]:
     """The same ones as the sink's."""
-    from centtrack.sinks.semantic_names import ATTRIBUTES
+    from centtrack.sinks.otlp.semantic_names import ATTRIBUTES
 
     for name, key in ATTRIBUTES.items():
         value = getattr(event, name)
@@ -148,7 +148,7 @@ class Webhook(Received):
         import httpx
 
         from centtrack.sinks.base import Batch
-        from centtrack.sinks.cloud_events import CONTENT_TYPE, make_messages
+        from centtrack.sinks.http.cloud_events import CONTENT_TYPE, make_messages
 
         bodies = [message.body for batch in batches for message in make_messages(Batch(batch), _MOST)]
         client = httpx.Client(verify=ssl.create_default_context(cafile=self._authority), timeout=60)

@@ -27,12 +27,13 @@ from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Limits
 from centtrack.delivery.sending.deliverer import Deliverer
 from centtrack.policy import PrivacyPolicy
-from centtrack.sinks import Sink, open_sink
+from centtrack.sinks import Batch, Sink, open_sink
 from sink_events import lines_of, make_events, recording_policy
 from sink_targets import ClickHouse, Delta, Kafka, Target
 from waiting import eventually
 
 ROW = 50  # events that a recorder commits at once: those of 10 ms, at 5,000 a second
+SMALL = 100  # events of a small batch
 WITHIN_S = 300.0
 _LIMITS = Limits(max_bytes=4_000_000_000)
 
@@ -138,6 +139,19 @@ def measure_host(events: Sequence[Event]) -> dict[str, Cost]:
     return costs
 
 
+def measure_commits(lake: Delta, events: Sequence[Event]) -> Cost:
+    """Small batches into a lake on the disk: what a commit costs by itself, small files joined now and then."""
+    lake.fresh += 1
+    sink = open_sink(lake.url())
+    batches = [lines_of(events[first : first + SMALL]) for first in range(0, len(events), SMALL)]
+
+    def work() -> None:
+        for number, lines in enumerate(batches, 1):
+            sink.write(Batch(lines=lines, stream="benchmark", sequence=number))
+
+    return time_of(work)
+
+
 def measure_feeder(kafka: Kafka, target: Target, events: Sequence[Event]) -> Cost:
     """A consumer by itself, from its first batch until all is written: joining a group takes seconds of its own.
 
@@ -176,6 +190,13 @@ def run(options: argparse.Namespace) -> list[Stage]:
     for _ in range(options.rounds):
         for stage, cost in measure_host(make_events(options.events)).items():
             note(stage, cost)
+    lake = Delta()
+    with lake.running():
+        for _ in range(options.rounds):
+            events = make_events(min(options.events, 200 * SMALL))
+            measured = measure_commits(lake, events)
+            rest = options.events / len(events)
+            note(f"lake on disk, batches of {SMALL}", Cost(measured.wall_s * rest, measured.cpu_s * rest))
     if options.feed:
         kafka, targets = Kafka(), (Delta(), ClickHouse())
         with contextlib.ExitStack() as servers:

@@ -401,7 +401,8 @@ def test_every_key_of_the_policy_is_documented():
     tables = {
         "controller": "`[controller]`", "geo": "`[geo]`", "page": "`[page]`", "cookies": "`[[cookies]]`",
         "consent": "`[consent]`", "sinks": "`[[sinks]]`", "recipients": "`[recipients]`",
-        "events": "`[[events]]`", "disclosure": "`[disclosure]`", "exclude": "`[exclude]`", "bots": "`[bots]`", "browser": "`[browser]`", "visitor": "`[visitor]`",
+        "events": "`[[events]]`", "disclosure": "`[disclosure]`",
+        "exclude": "`[exclude]`", "bots": "`[bots]`", "browser": "`[browser]`", "visitor": "`[visitor]`",
         "changes": "`[[changes]]`",
     }  # fmt: skip
     for key, heading in tables.items():

@@ -10,7 +10,8 @@ import pytest
 from deltalake import DeltaTable
 
 from centtrack.schema.spark import create_table
-from centtrack.sinks import Batch, delta, open_sink
+from centtrack.sinks import Batch, open_sink
+from centtrack.sinks.delta import sink as delta
 from centtrack.testing import make_event
 from spark import spark_session
 

@@ -4,6 +4,7 @@
 """
 
 import os
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,6 +25,6 @@ async def answer(_: Request) -> PlainTextResponse:
 app = Starlette(routes=[Route("/", answer), Route("/products/{product}", show_product), Route("/health", answer)])
 app.add_middleware(
     TelemetryMiddleware,
-    policy=PrivacyPolicy.load(os.path.join(os.path.dirname(os.path.abspath(__file__)), "privacy.toml")),
+    policy=PrivacyPolicy.load(Path(__file__).parent / "privacy.toml"),
     journal=os.environ["CENTTRACK_JOURNAL"],
 )

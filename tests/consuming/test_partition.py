@@ -27,7 +27,7 @@ def test_batches_are_bounded_and_hold_each_message_once_and_in_order(sizes, star
         entries = list(work.part())
         assert sum(len(entry.line) for entry in entries[:-1]) < module.MAX_BYTES
         taken += entries
-        partition.finish()
+        partition.finish(work)
         assert partition.done == work.last + 1
     assert [entry.offset for entry in taken] == list(range(start, len(sizes)))
     assert partition.size == 0
@@ -48,6 +48,6 @@ def test_a_new_start_forgets_all():
 def test_only_the_first_batch_may_have_been_attempted_by_another_member():
     partition = filled(1)
     first = partition.take()
-    partition.finish()
+    partition.finish(first)
     partition.add(Entry(1, b"x"))
     assert (first.repeated, partition.take().repeated) == (True, False)

@@ -15,8 +15,10 @@ from deltalake import DeltaTable, Field, write_deltalake
 from centtrack.delivery.journal.counters import read_counts
 from centtrack.errors import ConfigurationError, Rejected, RetryLater
 from centtrack.schema.arrow import event_table
-from centtrack.sinks import Batch, delta, delta_columns, open_sink
+from centtrack.sinks import Batch, open_sink
 from centtrack.sinks.base import OverlapError
+from centtrack.sinks.delta import columns
+from centtrack.sinks.delta import sink as delta
 from centtrack.testing import SinkContract, make_event
 from lakes import events_of
 from processes import python, run_python
@@ -402,14 +404,14 @@ def test_a_table_made_by_others_keeps_values_out_of_its_log_too(lake, given):
 def test_two_hosts_add_columns_at_once(s3_url, monkeypatch):
     lake = f"s3://{make_bucket(s3_url)}/lake"
     older(lake, "visitor_id")
-    add = delta_columns.add_missing_columns
+    add = columns.add_missing_columns
 
     def add_after_another_did(table):
-        monkeypatch.setattr(delta_columns, "add_missing_columns", add)
+        monkeypatch.setattr(columns, "add_missing_columns", add)
         opened(lake)
         add(table)
 
-    monkeypatch.setattr(delta_columns, "add_missing_columns", add_after_another_did)
+    monkeypatch.setattr(columns, "add_missing_columns", add_after_another_did)
     write(opened(lake), 1)
     assert DeltaTable(lake).version() == 2
 
@@ -451,7 +453,8 @@ import msgspec
 from centtrack.delivery.sending.deliverer import Deliverer
 from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.records import Encoded
-from centtrack.sinks import delta, open_sink
+from centtrack.sinks import open_sink
+from centtrack.sinks.delta import sink as delta
 from centtrack.testing import make_event
 
 delta._COMPACT_EVERY = 3

@@ -19,10 +19,12 @@ from centtrack import Event
 from centtrack.addresses import embedded_address
 from centtrack.delivery.sending.outlet import Outlet
 from centtrack.errors import ConfigurationError, Rejected, RetryLater
-from centtrack.sinks import Batch, cloud_events, http, open_sink
+from centtrack.sinks import Batch, open_sink
 from centtrack.sinks.base import UnreadableBatchError
 from centtrack.sinks.destination import Destination
-from centtrack.sinks.signature import read_secrets, sign
+from centtrack.sinks.http import cloud_events
+from centtrack.sinks.http import sink as http
+from centtrack.sinks.http.signature import read_secrets, sign
 from centtrack.testing import SinkContract, make_event
 from receivers import Answer, raw_server, receiver
 

@@ -16,7 +16,8 @@ from obstore.store import from_url
 
 from centtrack.errors import ConfigurationError, RetryLater
 from centtrack.reports.lake import fetch, open_lake
-from centtrack.sinks import Batch, open_sink, store_probe
+from centtrack.sinks import Batch, open_sink
+from centtrack.sinks.delta import probe as store_probe
 from centtrack.testing import SinkContract, make_event
 from lakes import events_of
 from s3 import SECRET, Front, make_bucket

@@ -76,7 +76,7 @@ def test_what_a_terminal_or_a_log_obeys_is_not_shown(url):
 
 
 def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setattr("centtrack.sinks.delta.deltalake", None)
+    monkeypatch.setattr("centtrack.sinks.delta.sink.deltalake", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'centtrack\[delta\]'") as caught:
         open_sink("delta:./lake")
     assert caught.value.extra == "delta"

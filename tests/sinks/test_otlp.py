@@ -21,8 +21,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from centtrack import Event, __version__
 from centtrack.errors import ConfigurationError, Rejected, RetryLater
 from centtrack.event import COLUMNS
-from centtrack.sinks import Batch, open_sink, otlp
-from centtrack.sinks.semantic_names import ATTRIBUTES, SYNTHETIC
+from centtrack.sinks import Batch, open_sink
+from centtrack.sinks.otlp import sink as otlp
+from centtrack.sinks.otlp.semantic_names import ATTRIBUTES, SYNTHETIC
 from centtrack.testing import SinkContract, make_event
 from receivers import Answer, raw_server, receiver
 from servers import free_port, listens

@@ -95,7 +95,8 @@ class Partition:
         self.work, self._is_first = Work(self.stream, taken, repeated=self._is_first), False
         return self.work
 
-    def finish(self) -> None:
-        """The work is done."""
-        assert self.work is not None  # noqa: S101 - for the type checker
-        self.done, self.work = self.work.last + 1, None
+    def finish(self, work: Work) -> None:
+        """Some work is done; it may be of a time before where to read on had to be found out again."""
+        self.done = max(self.done, work.last + 1)
+        if self.work is work:
+            self.work = None

@@ -15,7 +15,7 @@ from centtrack.consuming.progress import FeedProgress
 from centtrack.consuming.source import Source
 from centtrack.consuming.start import Start, choose_start
 from centtrack.consuming.trouble import SinkTrouble
-from centtrack.consuming.work import Tally
+from centtrack.consuming.work import Tally, Work
 from centtrack.consuming.writer import Writer
 from centtrack.logs import report
 
@@ -33,11 +33,13 @@ class _Job(NamedTuple):
 
     Attributes:
         partition: whose work it is; None if it isn't about one.
+        work: what is written; None if nothing is.
         future: its end.
         finish: what to do when it worked, if the partition is still here.
     """
 
     partition: Partition | None
+    work: Work | None
     future: Future[None]
     finish: Callable[[], None]
 
@@ -119,17 +121,17 @@ class Session:
         if job is None or not job.future.done():
             return
         self._job = None
-        partition = job.partition
-        if partition is not None and partition.work is not None:
-            self._progress.count(partition.work.tally)
-            self._tell_dead(partition.work.tally.dead_lettered)
-            partition.work.tally = Tally()
+        if job.work is not None:
+            self._progress.count(job.work.tally)
+            self._tell_dead(job.work.tally.dead_lettered)
+            job.work.tally = Tally()
         error = job.future.exception()
         if error is not None:
             self._trouble.fail(error)
-            if partition is not None and partition.work is not None:
-                partition.work.repeated = True
+            if job.work is not None:
+                job.work.repeated = True
             return
+        partition = job.partition
         if partition is None or self._member.partitions.get(partition.number) is partition:
             job.finish()
         self._trouble.succeed()
@@ -139,7 +141,7 @@ class Session:
         if self._job is not None:
             return
         if self._member.contact.is_away:
-            self._job = _Job(None, self._jobs.begin(self._member.look), lambda: None)
+            self._job = _Job(None, None, self._jobs.begin(self._member.look), lambda: None)
             return
         if self._trouble.left_s:
             return
@@ -171,12 +173,12 @@ class Session:
 
         def finish() -> None:
             done = partition.done
-            partition.finish()
+            partition.finish(work)
             self._progress.count_consumed(partition.done - done, partition.repeated)
             partition.repeated = 0
             self._member.store(partition)
 
-        self._job = _Job(partition, self._jobs.begin(lambda: self._writer.write(work)), finish)
+        self._job = _Job(partition, work, self._jobs.begin(lambda: self._writer.write(work)), finish)
 
     def _find_starts(self, partitions: Sequence[Partition]) -> None:
         found: list[tuple[Partition, Start]] = []
@@ -191,11 +193,13 @@ class Session:
                     self._tell_start(partition, start)
             self._go_on()
 
-        self._job = _Job(None, self._jobs.begin(find), finish)
+        self._job = _Job(None, None, self._jobs.begin(find), finish)
 
     def _find_start(self, partition: Partition) -> Start:
         """In the other thread: ask the brokers, and the sink if it knows."""
         known = self._member.ask(partition)
+        if partition.done:  # it was read here before, and that may not be committed yet
+            known = known._replace(committed=max(known.committed or 0, partition.done))
         if self._writer.knows_offsets:
             known = known._replace(last=self._writer.last_offset(partition.stream), sink_knows=True)
         where = f"partition {partition.number} of {self._source.topic}"

@@ -72,7 +72,7 @@ def _delta_dataset(url: str) -> ds.Dataset:
 
     from centtrack.schema.arrow import with_all_columns
     from centtrack.sinks.delta import table_location
-    from centtrack.sinks.object_store import told
+    from centtrack.sinks.delta.object_store import told
 
     location = table_location(url)
     try:

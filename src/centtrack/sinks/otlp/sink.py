@@ -26,7 +26,7 @@ try:
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-    from centtrack.sinks.log_records import make_request
+    from centtrack.sinks.otlp.log_records import make_request
 except ImportError:
     ExportLogsServiceResponse = None  # type: ignore[assignment,misc]
 

@@ -6,7 +6,7 @@ import datetime as dt
 import os
 
 from centtrack.errors import ConfigurationError, MissingExtraError
-from centtrack.sinks.object_store import RETRY_S, told
+from centtrack.sinks.delta.object_store import RETRY_S, told
 
 try:
     import obstore

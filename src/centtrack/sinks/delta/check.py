@@ -11,10 +11,10 @@ import deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from centtrack.errors import CenttrackError
-from centtrack.sinks.delta_columns import find_difference, missing_columns
+from centtrack.sinks.delta.columns import find_difference, missing_columns
+from centtrack.sinks.delta.object_store import told
+from centtrack.sinks.delta.probe import is_amazons, prove_conditional, read_probe
 from centtrack.sinks.finding import Finding
-from centtrack.sinks.object_store import told
-from centtrack.sinks.store_probe import is_amazons, prove_conditional, read_probe
 
 _ELSEWHERE = "Name another folder"
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
 from centtrack.event import Event
 from centtrack.locks import FileLock, no_fork
-from centtrack.sinks import object_store
 from centtrack.sinks.base import Batch
-from centtrack.sinks.delta_streams import StreamEnds
+from centtrack.sinks.delta import object_store
+from centtrack.sinks.delta.streams import StreamEnds
 from centtrack.sinks.finding import Finding
 
 if TYPE_CHECKING:
@@ -86,28 +86,28 @@ class DeltaSink:
             Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
         else:
             with no_fork():
-                from centtrack.sinks.store_probe import prove_conditional
+                from centtrack.sinks.delta.probe import prove_conditional
             prove_conditional(self.location)
 
     def _created(self) -> DeltaTable:
         with no_fork():
             from centtrack.schema.arrow import event_schema
-            from centtrack.sinks import delta_columns
+            from centtrack.sinks.delta import columns
 
         table = deltalake.DeltaTable.create(
             self.location,
             schema=deltalake.Schema.from_arrow(event_schema()),
             mode="ignore",
             partition_by=["date"],
-            configuration=dict(delta_columns.STATISTICS),
+            configuration=dict(columns.STATISTICS),
             storage_options=self._options,
         )
-        if difference := delta_columns.find_difference(table):
+        if difference := columns.find_difference(table):
             raise ConfigurationError(
                 f"{self.name} is a table that events can't be written to: {difference}. {_ELSEWHERE}"
             )
-        delta_columns.add_missing_columns(table)
-        delta_columns.keep_log_impersonal(table)
+        columns.add_missing_columns(table)
+        columns.keep_log_impersonal(table)
         return table
 
     def write(self, events: Sequence[Event]) -> None:
@@ -170,7 +170,7 @@ class DeltaSink:
 
     def check(self) -> Iterator[Finding]:
         """What is in the way of writing, if anything."""
-        from centtrack.sinks.delta_check import check_lake
+        from centtrack.sinks.delta.check import check_lake
 
         yield from check_lake(self.name, self.location, self._options)
 
@@ -215,7 +215,7 @@ def _append(table: DeltaTable, events: Sequence[Event]) -> None:
 
 def _as_table(events: Sequence[Event], table: DeltaTable) -> pa.Table:
     from centtrack.schema.arrow import event_table
-    from centtrack.sinks.delta_columns import fitted
+    from centtrack.sinks.delta.columns import fitted
 
     try:
         return fitted(event_table(events), table)

@@ -17,7 +17,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from centtrack import __version__
 from centtrack.event import COLUMNS, Column, Event
-from centtrack.sinks.semantic_names import ATTRIBUTES, SCHEMA_URL, SYNTHETIC
+from centtrack.sinks.otlp.semantic_names import ATTRIBUTES, SCHEMA_URL, SYNTHETIC
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)

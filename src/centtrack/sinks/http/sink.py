@@ -12,11 +12,11 @@ from centtrack.errors import CenttrackError, ConfigurationError
 from centtrack.event import Event
 from centtrack.sinks import tls
 from centtrack.sinks.base import Batch
-from centtrack.sinks.cloud_events import CONTENT_TYPE, Message, make_messages
 from centtrack.sinks.destination import Destination, read_networks
 from centtrack.sinks.finding import Finding
+from centtrack.sinks.http.cloud_events import CONTENT_TYPE, Message, make_messages
+from centtrack.sinks.http.signature import read_secrets, sign
 from centtrack.sinks.http_calls import HttpCaller, authorization, need_httpx, raise_for_answer
-from centtrack.sinks.signature import read_secrets, sign
 from centtrack.sinks.tls import Tls
 from centtrack.sinks.url import SinkUrl, filled, read_options, read_url, refuse_at
 

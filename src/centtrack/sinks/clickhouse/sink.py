@@ -13,7 +13,7 @@ from centtrack.schema.clickhouse import WINDOW, add_missing_columns, create_tabl
 from centtrack.schema.fields import EVENT_FIELDS
 from centtrack.sinks import tls
 from centtrack.sinks.base import Batch
-from centtrack.sinks.clickhouse_calls import ClickHouseCalls, DeniedError, MissingError
+from centtrack.sinks.clickhouse.calls import ClickHouseCalls, DeniedError, MissingError
 from centtrack.sinks.finding import Finding
 from centtrack.sinks.http_calls import need_httpx
 from centtrack.sinks.url import SinkUrl, identifier, read_url
