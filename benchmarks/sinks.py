@@ -151,24 +151,28 @@ def run_sizes(targets: Sequence[Target], options: argparse.Namespace) -> int:
 
 def run_rates(targets: Sequence[Target], options: argparse.Namespace) -> int:
     """Print rates, and judge them."""
-    rows = [compare(target, options.rounds, options.events) for target in targets]
+    rows = []
+    if not options.json:
+        print(f"medians of {options.rounds} rounds of {options.events:,} events; CPU µs of the client, an event\n")
+        print(f"{'sink':<12}{'ours/s':>10}{'CPU µs':>8}{'bare/s':>10}{'CPU µs':>8}{'ratio':>7}  lowest to highest")
+    for target in targets:
+        row = compare(target, options.rounds, options.events)
+        rows.append(row)
+        if not options.json:
+            _show(row)
+    worst = min(row.ratio for row in rows)
     if options.json:
         print(json.dumps({"target": TARGET, "rows": [row._asdict() for row in rows]}, indent=2))
     else:
-        _show(rows, options)
-    return int(any(row.ratio < TARGET for row in rows))
+        print(f"\nthe lowest is {worst:.2f} of the bare path: target {TARGET} {verdict(TARGET, worst)}")
+        for target in targets:
+            print(f"{target.name}: bare is {target.bare}")
+    return int(worst < TARGET)
 
 
-def _show(rows: Sequence[Row], options: argparse.Namespace) -> None:
-    print(f"medians of {options.rounds} rounds of {options.events:,} events; CPU µs of the client, an event\n")
-    print(f"{'sink':<12}{'ours/s':>10}{'CPU µs':>8}{'bare/s':>10}{'CPU µs':>8}{'ratio':>7}  lowest to highest")
-    for row in rows:
-        rates = f"{row.ours_per_second:>10,}{row.ours_cpu_us:>8.1f}{row.bare_per_second:>10,}{row.bare_cpu_us:>8.1f}"
-        print(f"{row.sink:<12}{rates}{row.ratio:>7.2f}  {row.lowest:.2f} to {row.highest:.2f}")
-    worst = min(row.ratio for row in rows)
-    print(f"\nthe lowest is {worst:.2f} of the bare path: target {TARGET} {verdict(TARGET, worst)}")
-    for row in rows:
-        print(f"{row.sink}: bare is {TARGETS[row.sink].bare}")
+def _show(row: Row) -> None:
+    rates = f"{row.ours_per_second:>10,}{row.ours_cpu_us:>8.1f}{row.bare_per_second:>10,}{row.bare_cpu_us:>8.1f}"
+    print(f"{row.sink:<12}{rates}{row.ratio:>7.2f}  {row.lowest:.2f} to {row.highest:.2f}", flush=True)
 
 
 def read_options() -> argparse.Namespace:

@@ -213,9 +213,15 @@ def _joined(ports: Iterable[int]) -> str:
     return ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
+_given: set[int] = set()  # some are bound only later
+
+
 def _lasting_port() -> int:
     """A free port that no outgoing connection is given: a broker that was gone finds its own free again."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)  # systems give those from 32,768 on
+        if port in _given:
+            continue
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _given.add(port)
             return port

@@ -1,6 +1,6 @@
 """The example of a large site: its files fit together, as far as that shows without containers.
 
-tests/scale runs the same topology as processes.
+tests/faults/test_topology.py runs the same topology as processes.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import sys
+import tempfile
 
 import pytest
 
@@ -135,16 +136,17 @@ def test_a_file_that_is_there_stays_as_it_is(cli, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def refuse(**_options):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/somewhere")
+
+
 def test_a_folder_that_takes_no_file(cli, tmp_path, monkeypatch):
     folder = tmp_path / "its folder"
     folder.mkdir(mode=0o500)
-    if os.geteuid() == 0:  # who may write anywhere
-
-        def refuse(*_args, **_options):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-
-        monkeypatch.setattr("os.open", refuse)
-    found = cli("sink", "check", f"jsonl:{folder}/events.jsonl")
+    with monkeypatch.context() as patched:
+        if os.geteuid() == 0:  # who may write anywhere
+            patched.setattr(tempfile, "TemporaryFile", refuse)
+        found = cli("sink", "check", f"jsonl:{folder}/events.jsonl")
     assert (found.code, "Permission denied" in found.out) == (1, True)
     assert f"sudo install -d -m 700 -o \"$USER\" '{folder}'\n" in found.out
 

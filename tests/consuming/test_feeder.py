@@ -192,8 +192,10 @@ def test_members_share_the_partitions(kafka, lake):
         eventually(lambda: len(stays.state().lag) == 2)
         ids += topic.fill(50, 0) + topic.fill(50, 1)
         wait_for(lake, ids)
-        with feeding(topic.url, lake.sink()), feeding(topic.url, lake.sink()) as third:
-            eventually(lambda: "standby" in {third.state().sink.condition, stays.state().sink.condition})
+        with feeding(topic.url, lake.sink()) as second, feeding(topic.url, lake.sink()) as third:
+            members = (stays, second, third)
+            eventually(lambda: sorted(len(member.state().lag) for member in members) == [0, 1, 1])
+            eventually(lambda: "standby" in {member.state().sink.condition for member in members})
 
 
 def test_a_sink_that_hangs_holds_up_no_other_member(kafka, lake, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any
 
@@ -63,13 +64,11 @@ def _array(values: list[Any], kind: Kind) -> pa.Array:
 
 def _map_array(maps: Sequence[Mapping[str, object] | None], kind: pa.MapType) -> pa.Array:
     """Keys and values each in one array: as lists of pairs they keep the garbage collector busy."""
-    offsets: list[int | None] = []
-    end = 0
-    for one in maps:
-        offsets.append(None if one is None else end)
-        end += len(one or ())
-    keys = [key for one in maps if one for key in one]
-    items = [item for one in maps if one for item in one.values()]
+    filled = [one for one in maps if one]
+    ends = list(accumulate((len(one or ()) for one in maps), initial=0))
+    offsets = [None if one is None else end for one, end in zip(maps, ends)] if None in maps else ends[:-1]
+    keys = list(chain.from_iterable(filled))
+    items = list(chain.from_iterable(one.values() for one in filled))
     return pa.MapArray.from_arrays(
-        pa.array([*offsets, end], pa.int32()), pa.array(keys, kind.key_type), pa.array(items, kind.item_type)
+        pa.array([*offsets, ends[-1]], pa.int32()), pa.array(keys, kind.key_type), pa.array(items, kind.item_type)
     )
