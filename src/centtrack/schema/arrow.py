@@ -66,7 +66,9 @@ def _map_array(maps: Sequence[Mapping[str, object] | None], kind: pa.MapType) ->
     """Keys and values each in one array: as lists of pairs they keep the garbage collector busy."""
     filled = [one for one in maps if one]
     ends = list(accumulate((len(one or ()) for one in maps), initial=0))
-    offsets = [None if one is None else end for one, end in zip(maps, ends)] if None in maps else ends[:-1]
+    offsets: list[int | None] = [*ends[:-1]]
+    if None in maps:
+        offsets = [None if one is None else end for one, end in zip(maps, offsets, strict=True)]
     keys = list(chain.from_iterable(filled))
     items = list(chain.from_iterable(one.values() for one in filled))
     return pa.MapArray.from_arrays(
