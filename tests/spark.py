@@ -37,14 +37,21 @@ settings = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
 }
 builder = SparkSession.builder.master("local[1]")
 for name, value in settings.items():
     builder = builder.config(name, value)
 session = builder.getOrCreate()
 for line in sys.stdin:
-    rows = [list(row) for row in session.sql(json.loads(line)).collect()]
-    print("answer " + json.dumps(rows, default=str), flush=True)
+    try:
+        rows = [list(row) for row in session.sql(json.loads(line)).collect()]
+    except Exception as error:
+        print("failure " + json.dumps(str(error)), flush=True)
+    else:
+        print("answer " + json.dumps(rows, default=str), flush=True)
 """
 
 
@@ -67,8 +74,11 @@ class Spark:
             self._process.stdin.write(json.dumps(statement) + "\n")
             self._process.stdin.flush()
         for line in self._process.stdout:
-            if line.startswith("answer "):
-                return json.loads(line.removeprefix("answer "))
+            kind, _, said = line.partition(" ")
+            if kind == "failure":
+                pytest.fail(json.loads(said)[:4_000])
+            if kind == "answer":
+                return json.loads(said)
         pytest.fail(self._log.read_text()[-4_000:])
 
 

@@ -7,8 +7,9 @@ from typing import get_args
 
 import pytest
 
+from centtrack.event import Event
 from centtrack.policy import PROFILES, PrivacyPolicy
-from centtrack.policy.model import Language
+from centtrack.policy.model import ALWAYS_SENT, Language
 from centtrack.policy.template import write_template
 
 LANGUAGES = get_args(Language)
@@ -116,3 +117,23 @@ def test_show_lists_every_column(cli):
 def test_check_says_what_the_ceiling_cuts(cli, tmp_path):
     (tmp_path / "privacy.toml").write_text('[limits.default]\ngeo = "city"\n[ceiling]\ngeo = "country"\n')
     assert 'limits.default.geo = "city" is cut to "country"' in cli("policy", "check").out
+
+
+def test_show_tells_what_each_sink_gets(cli, tmp_path):
+    """Of two entries for one sink what they say together."""
+    third = (
+        '[[sinks]]\nname = "https://hooks.example:443/x"\nparty = "third"\ncountry = "IE"\nfields = ["route", "city"]\n'
+    )
+    own = '[[sinks]]\nname = "https://hooks.example:443/x"\nfields = ["route"]\nsample = 0.5\nretention = 9\n'
+    (tmp_path / "privacy.toml").write_text(
+        third + own + '[[sinks]]\nname = "delta:[red]lake\x1b[31m"\n'.replace("\x1b", "\\u001b")
+    )
+    narrow, whole = json.loads(cli("policy", "show", "--json").out)["sinks"]
+    assert narrow["name"] == "https://hooks.example:443/x"
+    assert (narrow["party"], narrow["countries"], narrow["sample"], narrow["retention"]) == ("third", ["IE"], 0.5, 9)
+    assert {*narrow["fields"]} == {"route", *ALWAYS_SENT}
+    assert (whole["party"], whole["countries"], {*whole["fields"]}) == ("first", [], {*Event.__struct_fields__})
+    shown = cli("policy", "show").out
+    assert "Sinks, and what they get" in shown
+    assert "\x1b" not in shown
+    assert "Sinks" not in cli("policy", "show", "--profile", "strict").out

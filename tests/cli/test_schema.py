@@ -126,7 +126,7 @@ def test_a_topic_is_written_with_its_brokers(cli, kafka):
     assert "--kafka is written as" in shown.err
 
 
-@pytest.mark.parametrize("days", [0, -1, "x"])
+@pytest.mark.parametrize("days", [0, -1, 36_501, "x"])
 def test_a_retention_is_a_number_of_days(cli, days):
     assert cli("schema", "--format", "clickhouse", "--retention", days).code == 2
 

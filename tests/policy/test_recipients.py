@@ -47,11 +47,16 @@ def problems_of(rules, name="s"):
         ("delta:./telemetry", "third", "delta:{here}/telemetry", True),  # as it is given to sink=
         ("delta:telemetry", "third", "delta:{here}/telemetry", True),
         ("jsonl:telemetry", "third", "delta:{here}/telemetry", False),
+        ("jsonl:telemetry", "third", "jsonl:{here}/a/../telemetry", True),  # the same file, by another path
+        ("jsonl:a/../telemetry", "third", "jsonl:{here}/telemetry", True),
+        ("jsonl:telemetry", "third", "jsonl:{here}/link/telemetry", True),
+        ("jsonl:link/telemetry", "third", "jsonl:{here}/telemetry", True),
         ("jsonl:-", "third", "jsonl:-", True),
     ],
 )
 def test_which_sink_an_entry_is_about(tmp_path, monkeypatch, written, party, name, is_third):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
     rules = policy(f'name = "{written}"\nparty = "{party}"')
     assert recipient_of(rules.document, name.format(here=tmp_path)).is_third is is_third
 

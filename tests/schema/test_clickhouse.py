@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from centtrack.event import Event
-from centtrack.schema.clickhouse import add_missing_columns, create_table
+from centtrack.schema.clickhouse import LAST_DAY, MAX_RETENTION_DAYS, add_missing_columns, create_table
 from centtrack.schema.clickhouse_kafka import create_queue
 from centtrack.schema.fields import EVENT_FIELDS, FIELDS
 from centtrack.testing import make_event
@@ -126,6 +126,14 @@ def test_rows_beyond_the_retention_are_deleted(engine):
     engine.insert(young, *(make_event(time=now - dt.timedelta(days=days)) for days in (31, 400)))
     engine.run(f"optimize table {engine.database}.event final")
     assert engine.stored(final=False) == [young]
+
+
+def test_the_longest_retention_ends_after_today(engine):
+    """Days have 16 bits. A longer one would end in the past: the server doesn't say so, and deletes."""
+    [row] = engine.run(f"select toDate(today() + toIntervalDay({MAX_RETENTION_DAYS})) > today() as is_later")
+    assert row == {"is_later": 1}
+    [row] = engine.run(f"select toString(toDate('{LAST_DAY}') + 1) as day")
+    assert row == {"day": "1970-01-01"}
 
 
 def test_without_retention_nothing_is_deleted(engine):

@@ -175,7 +175,7 @@ def test_a_value_that_does_not_fit_is_rejected_and_not_shown(clickhouse_url, lin
     """The rest of the batch isn't stored with it: the delivery halves the batch, and sends the halves."""
     sink = opened(clickhouse_url)
     good = msgspec.json.encode(make_event())
-    with pytest.raises(Rejected, match=r"a value does not fit its column \(error \d+\)$") as caught:
+    with pytest.raises(Rejected, match=r"a value does not fit the table \(error \d+\)$") as caught:
         sink.write(Batch(lines=b"\n".join([good, line, good]) + b"\n", stream="a", sequence=1))
     assert "4711" not in str(caught.value)
     assert count(clickhouse_url) == 0
@@ -187,6 +187,28 @@ def test_a_value_that_does_not_fit_is_rejected_and_not_shown(clickhouse_url, lin
 def test_strange_text_is_stored(clickhouse_url, text):
     opened(clickhouse_url).write(batch(1, make_event(path=text)))
     assert [row["path"] for row in stored(clickhouse_url)] == [text]
+
+
+@pytest.mark.parametrize(
+    ("day", "is_held"),
+    [
+        ((1, 1, 1), False),
+        ((1969, 12, 31), False),
+        ((1970, 1, 1), True),
+        ((2149, 6, 6), True),
+        ((2149, 6, 7), False),
+        ((2199, 1, 1), False),
+        ((9999, 12, 31), False),
+    ],
+)
+def test_a_day_that_the_table_cannot_hold_is_rejected(clickhouse_url, day, is_held):
+    """The server would store it as another one: 2019 for 2199."""
+    sink = opened(clickhouse_url)
+    event = make_event(time=dt.datetime(*day, tzinfo=dt.UTC), name="t", props={"time": "0001-01-01"})
+    with contextlib.nullcontext() if is_held else pytest.raises(Rejected, match="its day isn't between 1970-01-01"):
+        sink.write(batch(1, make_event(props={"time": "0001-01-01"}), event))
+    rows = run_statement(clickhouse_url, "select date from event where name = 't' format JSONEachRow")
+    assert [row["date"] for row in rows] == ([str(event.time.date())] if is_held else [])
 
 
 # What is missing
@@ -216,16 +238,54 @@ def test_a_database_that_is_not_there_is_asked_for(clickhouse_url):
 
 def test_columns_of_a_newer_version_are_added(clickhouse_url):
     opened(clickhouse_url)
-    for column in ("props", "site"):
-        run_statement(clickhouse_url, f"alter table event drop column {column}")
     careful = url_of(clickhouse_url, create="no")
-    with pytest.raises(ConfigurationError, match="has not all columns: alter table `"):
-        opened(careful)
+    for column, says in (("props", "alter table `.*` add column .*"), ("site", "`centtrack sink check` shows .*")):
+        run_statement(clickhouse_url, f"alter table event drop column {column}")
+        with pytest.raises(ConfigurationError, match=f"has not all columns: {says}$"):
+            opened(careful)
     statement = [one.fix for one in open_sink(careful).check()][-1]
     assert statement.count("add column") == 2
     opened(clickhouse_url).write(batch(1, make_event(site="shop", props={"n": 1})))
     opened(careful)
     assert [(row["site"], row["props"]) for row in stored(clickhouse_url)] == [("shop", {"n": 1})]
+
+
+OTHERS = {
+    "(id Int32, note String)": "has no column `event_id`, `time`, `date`",
+    "(event_id String, time DateTime64(6, 'UTC'), date Date)": "has another type in `event_id`",
+    "(event_id UUID, time DateTime64(6, 'UTC'), date Date, path Int32)": "has another type in `path`",
+}
+
+
+@pytest.mark.parametrize("columns", OTHERS)
+def test_a_table_of_others_is_refused_and_left_alone(clickhouse_url, columns):
+    run_statement(clickhouse_url, f"create table event {columns} engine = MergeTree order by tuple()")
+    look = "select name, type from system.columns where database = currentDatabase() format JSONEachRow"
+    before = run_statement(clickhouse_url, look)
+    with pytest.raises(ConfigurationError, match=OTHERS[columns]) as caught:
+        opened(clickhouse_url)
+    assert str(caught.value).endswith("it isn't a table of events. Name another in option table")
+    *_, last = open_sink(clickhouse_url).check()
+    assert last.problem == str(caught.value)
+    assert run_statement(clickhouse_url, look) == before
+
+
+def test_a_table_of_events_may_store_them_in_another_way(clickhouse_url):
+    statement = create_table("event").replace("`site` LowCardinality(Nullable(String))", "`site` String codec(ZSTD(3))")
+    run_statement(clickhouse_url, statement)
+    opened(clickhouse_url).write(batch(1, make_event(site=None)))
+    assert [row["site"] for row in stored(clickhouse_url)] == [""]
+
+
+def test_a_table_that_does_not_work_the_date_out_is_told(clickhouse_url):
+    """All rows would be of the first of January 1970."""
+    run_statement(clickhouse_url, create_table("event").replace(" default toDate(time)", ""))
+    with pytest.raises(ConfigurationError, match=r"does not work `date` out"):
+        opened(clickhouse_url)
+    *_, finding = open_sink(clickhouse_url).check()
+    run_statement(clickhouse_url, finding.fix)
+    opened(clickhouse_url).write(batch(1, make_event(time=dt.datetime(2026, 11, 22, tzinfo=dt.UTC))))
+    assert [row["date"] for row in stored(clickhouse_url)] == ["2026-11-22"]
 
 
 def test_a_table_that_is_dropped_meanwhile_is_made_anew(clickhouse_url):
@@ -399,7 +459,8 @@ class _Answer(BaseHTTPRequestHandler):
         (500, 242, RetryLater, "can't insert into the table now"),  # a replica that lost its keeper
         (500, 319, RetryLater, "can't insert into the table now"),  # it doesn't know whether it did
         (500, 999, RetryLater, "can't insert into the table now"),
-        (400, 41, Rejected, "a value does not fit its column"),
+        (500, 469, Rejected, "a value does not fit the table"),  # a constraint of somebody's own
+        (400, 41, Rejected, "a value does not fit the table"),
         (200, 241, RetryLater, "can't insert into the table now"),  # the status went out before the error
     ],
 )
@@ -430,6 +491,8 @@ def test_what_else_may_be_answered(status, body, error, says):
 def test_a_right_that_is_missing_is_asked_for():
     with Told(403, 497) as told:
         [finding] = open_sink(f"{told.url}?create=no").check()
+        with pytest.raises(ConfigurationError, match=r"`centtrack sink check` shows the statement that permits it$"):
+            opened(told.url)
     assert finding.problem.endswith("the user may not read the version (error 497)")
     assert finding.fix == "grant insert on `shop`.`event` to USER"
 
@@ -526,6 +589,7 @@ def test_names_that_could_be_more_than_names_are_refused(name):
         ("clickhouse://db/shop?tls=yes&ca=/nowhere/ca.pem", "names no file"),
         ("clickhouse://db/shop?retention=0", "a number of days"),
         ("clickhouse://db/shop?retention=1y", "a number of days"),
+        ("clickhouse://db/shop?retention=36501", "from 1 to 36500"),
         ("clickhouse://db/shop?tables=visit", "there are table, create, retention"),
         ("clickhouse://me:hunter2@db/shop?create=perhaps", "option create is one of yes, no"),
     ],

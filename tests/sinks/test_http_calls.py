@@ -235,6 +235,14 @@ def test_a_packed_answer_is_not_unpacked(caller):
         assert caller().post(f"http://127.0.0.1:{server.port}/", b"", {}).content == bomb[:65_536]
 
 
+@pytest.mark.parametrize("charset", ["bz2", "zlib", "hex", "rot13", "idna", "utf-16", "nonsense"])
+def test_an_answer_does_not_choose_what_its_text_is_decoded_with(charset, caller):
+    """To Python some codecs unpack: 242 bytes that say they are `bz2` would be 300 megabytes."""
+    with receiver() as server:
+        server.usual = Answer(200, {"Content-Type": f"text/plain; charset={charset}"}, b"hello")
+        assert caller().post(f"http://127.0.0.1:{server.port}/", b"", {}).text == "hello"
+
+
 @pytest.mark.parametrize("garbage", [b"", b"hello\r\n", b"\x00" * 9, b"HTTP/1.1 999999 no\r\n\r\n", b"X" * 300_000])
 def test_garbage(garbage, caller):
     def behave(connection, over):

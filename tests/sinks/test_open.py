@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import pytest
 
@@ -151,7 +152,7 @@ THEIRS = """
 class TheirSink:
     def __init__(self, url):
         if "wrong" in url:
-            raise ValueError("their URL needs a topic")
+            raise ValueError(f"{url} needs a topic")
         self.name = url
     def write(self, events):
         pass
@@ -187,3 +188,12 @@ def test_a_package_that_fails_is_a_configuration_error(url):
     """The middleware's constructor keeps these, and only these: anything else would break every request."""
     with pytest.raises(ConfigurationError, match=url.partition(":")[0]):
         open_sink(url)
+
+
+@pytest.mark.usefixtures("their_package")
+def test_what_a_package_says_of_a_url_is_not_shown():
+    """Nor by the traceback of an app that doesn't start."""
+    url = "pulsar://user:hunter2@wrong"
+    with pytest.raises(ConfigurationError, match=r"can't be made: ValueError at their_sinks\.py:5") as caught:
+        open_sink(url)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))

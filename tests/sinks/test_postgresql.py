@@ -44,7 +44,7 @@ def server():
 
 
 class Database:
-    """An empty database, as its owner sees it."""
+    """A database, as its owner sees it."""
 
     def __init__(self, server, options=""):
         self.name = f"t_{uuid4().hex}"
@@ -52,6 +52,19 @@ class Database:
             connection.execute(f"create database {self.name} {options}")
         self.url = server.url.replace("/postgres", f"/{self.name}")
         self.as_writer = self.url.replace("//centtrack@", f"//writer:{QUOTED_PASSWORD}@")
+
+    def clear(self):
+        """As it was made; to make another one takes several times as long."""
+        self.run(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        self.run(
+            "drop schema public cascade; drop schema if exists web cascade; create schema public; "
+            "alter schema public owner to pg_database_owner; grant usage on schema public to public; "
+            f"revoke all on database {self.name} from writer; "
+            f"grant connect, temporary on database {self.name} to public"
+        )
 
     def run(self, statement, *values):
         """Rows, if there are any."""
@@ -69,9 +82,16 @@ class Database:
         return {row["relname"] for row in rows}
 
 
-@pytest.fixture
-def database(server):
+@pytest.fixture(scope="module")
+def _database(server):
     return Database(server)
+
+
+@pytest.fixture
+def database(_database):
+    """An empty one."""
+    yield _database
+    _database.clear()
 
 
 @pytest.fixture
@@ -268,6 +288,26 @@ def test_how_a_table_is_divided_that_is_there_counts_more_than_the_url(database,
         opened(f"{database.url}?partition=none").write([make_event(time=DAYS[-1])])
 
 
+@pytest.mark.parametrize(("before", "now"), [("day", "month"), ("month", "day")])
+def test_a_table_that_is_divided_in_another_way_gets_what_it_lacks(database, opened, before, now):
+    """As by an option that was left out of the URL: partitions of the one kind overlap with those of the other."""
+    days = [NOW + dt.timedelta(days=shift) for shift in (-40, -8, -1, 0, 1, 15, 30)]
+    opened(f"{database.url}?partition={before}").write([make_event(time=day) for day in days[2:5]])
+    sink = opened(f"{database.url}?partition={now}")
+    sink.write([make_event(time=day) for day in days])
+    sink.write([make_event(time=day) for day in reversed(days)])
+    assert database.count() == 3 + 2 * len(days)
+
+
+def test_a_partition_that_was_detached_is_left_alone(database, opened):
+    opened(database.url).write([make_event(time=DAYS[-1])])
+    detached = DAYS[-1].strftime("event_%Y_%m")
+    database.run(f"alter table event detach partition {detached}")
+    with pytest.raises(Rejected, match="another table has its name, as a partition that was detached"):
+        opened(database.url).write([make_event(time=DAYS[-1])])
+    assert (database.count(), database.count(detached)) == (0, 1)
+
+
 def test_a_long_query_holds_up_new_partitions_only(database, opened):
     sink = opened(database.url)
     with psycopg.connect(database.url) as reader:
@@ -332,6 +372,9 @@ def test_columns_of_somebodys_own_are_left_alone(database, opened):
 OTHERS = {
     "create table event (id int)": "has no unique key",
     "create table event (event_id uuid primary key, date date)": "has no unique key",
+    "create table event (event_id uuid, date date, path text); create unique index on event (event_id, date, (1))": (
+        "has no unique key"
+    ),
     "create table event (event_id text, date date, primary key (event_id, date))": 'another type in "event_id"',
     "create table event (event_id uuid, date date, path int, primary key (event_id, date))": 'another type in "path"',
     "create table event (event_id uuid, date date, size int not null, unique (event_id, date))": 'values in "size"',
@@ -350,6 +393,19 @@ def test_a_table_of_others_is_refused_and_left_alone(database, make_sink, statem
     assert database.run("select attname from pg_attribute where attrelid = 'event'::regclass") == before
     *_, last = sink.check()
     assert OTHERS[statement] in last.problem
+
+
+@pytest.mark.parametrize("division", ["by hash (event_id)", "by list (date)"])
+def test_a_table_that_is_not_divided_by_ranges_is_told(database, make_sink, division):
+    database.run(ddl.create_table("event", partition="none").rstrip().replace("\n)", f"\n) partition {division}", 1))
+    *_, last = make_sink(database.url).check()
+    assert "divided otherwise than by ranges of its date (SQLSTATE 42P16)" in last.problem
+
+
+def test_a_table_with_row_level_security_is_told(database, opened):
+    database.run(f"{ddl.create_table('event', partition='none')} {WRITES}; alter table event enable row level security")
+    with pytest.raises(ConfigurationError, match=r"row level security takes no COPY \(SQLSTATE 0A000\)$"):
+        opened(database.as_writer).write([make_event()])
 
 
 def test_another_table_and_schema(database, opened):
@@ -395,20 +451,23 @@ def can_be_held(text):
     return "\0" not in text and text.encode(errors="replace") == text.encode(errors="ignore")
 
 
+@pytest.fixture
+def undivided(database, opened):
+    return opened(f"{database.url}?partition=none")
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(codec=None, categories=None), max_size=50))
 @example(text="\\u0000")
 @example(text="\\\\\0")
 @example(text="\\.\n\\N\t\r\b")
-def test_any_text_comes_out_as_it_went_in_or_is_rejected(database, text):
+def test_any_text_comes_out_as_it_went_in_or_is_rejected(database, undivided, text):
     event = make_event(path=text, consent={text: "granted"}, props={"plan": text})
-    with contextlib.closing(open_sink(f"{database.url}?partition=none")) as sink:
-        sink.open()
-        if not can_be_held(text):
-            with pytest.raises(Rejected):
-                sink.write([event])
-            return
-        sink.write([event])
+    if not can_be_held(text):
+        with pytest.raises(Rejected):
+            undivided.write([event])
+        return
+    undivided.write([event])
     [row] = database.run("select * from event where event_id = %s", event.event_id)
     assert event_of(row) == event
 
@@ -430,6 +489,16 @@ def test_a_column_that_somebody_demands_is_for_somebody_to_mend(database, opened
     database.run("alter table event alter column site set not null")
     with pytest.raises(ConfigurationError, match="demands a value"):
         sink.write([make_event()])
+
+
+def test_a_trigger_that_refuses_is_for_somebody_to_mend(database, opened):
+    sink = opened(database.url)
+    database.run(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception '%', new.path; end $$; "
+        "create trigger refuse before insert on event for each row execute function refuse()"
+    )
+    with pytest.raises(ConfigurationError, match=r"a trigger of the table refuses the batch \(SQLSTATE P0001\)$"):
+        sink.write([make_event(path="/visitor-4711")])
 
 
 # Rights
@@ -547,12 +616,14 @@ def test_a_server_that_takes_no_writes_is_tried_again(database, opened):
     sink = opened(database.url)
     sink.close()
     database.run(f"alter database {database.name} set default_transaction_read_only = on")
-    with pytest.raises(RetryLater, match=r"takes no writes.*25006"):
-        sink.write([make_event()])
     two_hosts = database.url.replace("@", "@127.0.0.1:1,", 1)
-    with pytest.raises(RetryLater):
-        open_sink(two_hosts).open()
-    database.run(f"begin read write; alter database {database.name} reset default_transaction_read_only; commit")
+    try:
+        with pytest.raises(RetryLater, match=r"takes no writes.*25006"):
+            sink.write([make_event()])
+        with pytest.raises(RetryLater):
+            open_sink(two_hosts).open()
+    finally:
+        database.run(f"begin read write; alter database {database.name} reset default_transaction_read_only; commit")
     opened(two_hosts).write([make_event()])
     assert database.count() == 1
 

@@ -323,6 +323,22 @@ def test_the_rights_it_names_are_enough(server, admin):
     assert len(entries(url_of(server))) == 4
 
 
+@pytest.mark.parametrize("missing", ["+xadd", "+hget", "+hset", "~{events}:batches"])
+def test_half_its_rights_add_nothing(server, admin, missing):
+    """A batch that is tried again and again, while somebody looks for what is missing."""
+    rights = {"~events", "~{events}:batches", "+ping", "+select", "+evalsha", "+script|load", "+xadd", "+hget", "+hset"}
+    admin.execute_command("ACL", "SETUSER", "ann", "on", ">right-word", *(rights - {missing}))
+    sink, sent = RedisSink(url_of(server, credentials="ann:right-word@")), batch()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="may not do that: ACL SETUSER"):
+            sink.write(sent)
+    assert not entries(url_of(server))
+    admin.execute_command("ACL", "SETUSER", "ann", missing)
+    for _ in range(2):
+        sink.write(sent)
+    assert ids(stored(url_of(server))) == ids(sent)
+
+
 @needs_binary
 def test_tls(tmp_path):
     ours, other = trustme.CA(), trustme.CA()

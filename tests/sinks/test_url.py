@@ -23,6 +23,8 @@ def read(url, *options):
         ("kafka://[2001:db8::1]", [("2001:db8::1", 9092)], ""),
         ("kafka://10.0.0.1:65535/", [("10.0.0.1", 65535)], ""),
         ("kafka://user:p%40ss%2F@one/%C3%A9", [("one", 9092)], "é"),
+        ("kafka://One.Example:1/Topic", [("one.example", 1)], "Topic"),  # else it had two names, and two entries
+        ("kafka://[2001:DB8:0:0::1]", [("2001:db8::1", 9092)], ""),
         ("kafka://münchen.example/t", [("xn--mnchen-3ya.example", 9092)], "t"),
         ("kafka://１２７.0.0.1/t", [("127.0.0.1", 9092)], "t"),  # noqa: RUF001 - so that checks of addresses see it
     ],

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from centtrack.cli.output import FINDING, console
+from centtrack.cli.output import FINDING, console, printable
 from centtrack.errors import PolicyError
 from centtrack.event import COLUMNS
 from centtrack.policy.check import find_warnings
 from centtrack.policy.model import LIMIT_NAMES
 from centtrack.policy.policy import PrivacyPolicy
+from centtrack.policy.recipients import Recipient, recipient_of
 
 app = typer.Typer(help="Check and show a privacy policy.", no_args_is_help=True)
 _PathArgument = Annotated[Path, typer.Argument(help="The policy file.")]
@@ -40,7 +42,7 @@ def show(
     profile: Annotated[str | None, typer.Option(help="Show one of the profiles instead.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show what is collected, field by field: limit, level and class of data."""
+    """Show what is collected, field by field: limit, level and class of data; and which sinks get it."""
     policy = PrivacyPolicy.profile(profile) if profile else PrivacyPolicy.load(path)
     if json:
         console.print_json(data=_as_data(policy))
@@ -49,6 +51,8 @@ def show(
     console.print(_when(policy))
     console.print(_limits_table(policy))
     console.print(_fields_table(policy))
+    if policy.document.sinks:
+        console.print(_sinks_table(_recipients(policy)))
 
 
 def _when(policy: PrivacyPolicy) -> str:
@@ -78,6 +82,23 @@ def _fields_table(policy: PrivacyPolicy) -> Table:
     return table
 
 
+def _recipients(policy: PrivacyPolicy) -> list[Recipient]:
+    """Of several entries for one sink what they say together."""
+    names = dict.fromkeys(entry.name for entry in policy.document.sinks)
+    return [recipient_of(policy.document, name) for name in names]
+
+
+def _sinks_table(recipients: list[Recipient]) -> Table:
+    header = ("sink", "party", "country", "for", "fields", "sample", "days")
+    table = Table(*header, title="Sinks, and what they get", title_justify="left")
+    for one in recipients:
+        columns = "all" if len(one.columns) == len(COLUMNS) else ", ".join(one.columns)
+        party, days = "third" if one.is_third else "first", str(one.retention or "")
+        texts = (one.name, party, ", ".join(one.countries), ", ".join(one.purposes), columns, f"{one.sample:g}", days)
+        table.add_row(*map(escape, map(printable, texts)))
+    return table
+
+
 def _as_data(policy: PrivacyPolicy) -> dict[str, Any]:
     return {
         "source": policy.source,
@@ -91,5 +112,17 @@ def _as_data(policy: PrivacyPolicy) -> dict[str, Any]:
         "fields": [
             {"name": column.name, "limit": column.limit, "class": column.data_class, "description": column.description}
             for column in COLUMNS
+        ],
+        "sinks": [
+            {
+                "name": one.name,
+                "party": "third" if one.is_third else "first",
+                "countries": one.countries,
+                "purposes": one.purposes,
+                "fields": one.columns,
+                "sample": one.sample,
+                "retention": one.retention,
+            }
+            for one in _recipients(policy)
         ],
     }

@@ -56,7 +56,12 @@ def schema(
         typer.Option(help="How PostgreSQL divides the table. Default: month.", show_default=False),
     ] = None,
     retention: Annotated[
-        int | None, typer.Option(min=1, help="Days after which ClickHouse deletes an event. Default: never.")
+        int | None,
+        typer.Option(
+            min=1,
+            max=clickhouse.MAX_RETENTION_DAYS,
+            help="Days after which ClickHouse deletes an event. Default: never.",
+        ),
     ] = None,
     kafka: Annotated[
         str | None,

@@ -14,6 +14,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from centtrack.errors import ConfigurationError, PolicyError, Problem
+from centtrack.event import COLUMNS
 from centtrack.policy.levels import Ip, Time, Visitor
 from centtrack.policy.load import read_document
 from centtrack.policy.model import ALWAYS_SENT, UNCLASSIFIED, Document, Limits, SinkRules, nearest
@@ -142,7 +143,7 @@ class PrivacyPolicy:
         """First 16 hex digits of the SHA-256 over what consent depends on: if it changes, visitors are asked again.
 
         Purposes, categories of cookies and how long they last, mode of consent, recipients, retention, and what a third
-        party gets; no wording (clauses 14 and 16).
+        party gets: its columns, and the limits that these are recorded under; no wording (clauses 14 and 16).
         """
         document = self.document
         lifetimes: dict[str, int] = {}
@@ -157,17 +158,26 @@ class PrivacyPolicy:
                 "cookies": lifetimes,
                 "visitor": visitor_days,
                 "mode": document.consent.mode,
-                "sinks": sorted(map(_consented_to, document.sinks), key=repr),
+                "sinks": sorted(map(self._consented_to, document.sinks), key=repr),
             }
         )
 
+    def _consented_to(self, sink: SinkRules) -> tuple[object, ...]:
+        """What consent depends on of a sink. What it gets only of a third party's: the site's own is its own business.
 
-def _consented_to(sink: SinkRules) -> tuple[object, ...]:
-    """What consent depends on of a sink. Of its `fields` only a third party's: the site's own are its own business."""
-    said = (sink.name, sink.party, sink.country, sink.purposes, sink.retention)
-    if sink.party == "first" or sink.fields is None:
-        return said
-    return (*said, sorted({*sink.fields} - {*ALWAYS_SENT}))
+        Several entries for one sink hold together, so the sink's party may stand in another one than its `fields`.
+        """
+        said = (sink.name, sink.party, sink.country, sink.purposes, sink.retention)
+        entries = [entry for entry in self.document.sinks if entry.name == sink.name]
+        if all(entry.party == "first" for entry in entries):
+            return said
+        fields = None if sink.fields is None else sorted({*sink.fields} - {*ALWAYS_SENT})
+        # Analytics was granted, if a third party for that gets an event; for another purpose it may not have been.
+        is_of_consented = not {"analytics", "statistics"}.isdisjoint(sink.purposes)
+        tiers = (self._consented,) if is_of_consented else (self._default, self._consented)
+        limits = {column.limit for column in COLUMNS if fields is None or column.name in (*fields, *ALWAYS_SENT)}
+        levels = [[(name, int(level)) for name, level in each.by_name().items() if name in limits] for each in tiers]
+        return (*said, fields, levels)
 
 
 def _hashed(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -82,10 +83,17 @@ def _sends(entry: SinkRules, column: str) -> bool:
 
 
 def _is_named(written: str, name: str) -> bool:
-    """Whether an entry is about a sink: by its name, or by the URL of its file, as it is given to `sink=`."""
-    scheme, colon, target = written.partition(":")
+    """Whether an entry is about a sink: by its name, or by the URL of its file, as it is given to `sink=`.
+
+    A file has many paths, by `..` and by links: whichever the entry or the sink has, it is the same.
+    """
+    return written == name or (_file_of(written) or written) == (_file_of(name) or name)
+
+
+def _file_of(url: str) -> str | None:
+    scheme, colon, target = url.partition(":")
     is_file = colon and target and "://" not in target
-    return written == name or bool(is_file and f"{scheme}:{Path(target).expanduser().absolute()}" == name)
+    return f"{scheme}:{os.path.realpath(Path(target).expanduser())}" if is_file else None
 
 
 def find_unmatched(document: Document, names: Collection[str]) -> list[SinkRules]:

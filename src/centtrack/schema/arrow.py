@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, chain
 from operator import attrgetter
@@ -44,8 +44,12 @@ def with_all_columns(schema: pa.Schema) -> pa.Schema:
 
 def event_table(events: Sequence[Event]) -> pa.Table:
     """Events as an Arrow table."""
-    parts = [_record_batch(events[first : first + _ROWS]) for first in range(0, len(events), _ROWS)]
-    return pa.Table.from_batches(parts, event_schema())
+    return join_parts(events[first : first + _ROWS] for first in range(0, len(events), _ROWS))
+
+
+def join_parts(parts: Iterable[Sequence[Event]]) -> pa.Table:
+    """Events as an Arrow table, taken apart some hundred at a time: `event_table` for what is only being decoded."""
+    return pa.Table.from_batches([_record_batch(part) for part in parts], event_schema())
 
 
 def _record_batch(events: Sequence[Event]) -> pa.RecordBatch:

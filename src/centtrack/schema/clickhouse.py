@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 
 from centtrack.schema.fields import DATE, FIELDS, Field, Kind, missing_fields
@@ -18,6 +19,9 @@ _TYPES: dict[Kind, str] = {
     "json": "String",  # a JSON type came with version 25.3 only; JSONExtract reads this one
 }
 _MANY_VALUES = {"path", "query", "referrer_path", "utm_term", "utm_content", "ip_network", "visitor_id"}
+# A day has 16 bits: what goes beyond them begins anew in 1970, also the day after which a row is deleted.
+FIRST_DAY, LAST_DAY = dt.date(1970, 1, 1), dt.date(2149, 6, 6)
+MAX_RETENTION_DAYS = 36_500
 WINDOW = 10_000  # inserts whose tokens are remembered; a plain table remembers none by itself
 
 
@@ -31,7 +35,7 @@ def create_table(table: str, *, database: str | None = None, retention_days: int
     Args:
         table: its name.
         database: where it is; the connection's own if None.
-        retention_days: days after which rows are deleted.
+        retention_days: days after which rows are deleted, `MAX_RETENTION_DAYS` at most.
     """
     columns = ",\n".join(f"  {quote(field.name)} {column_type(field)}{_details(field)}" for field in FIELDS)
     ttl = f"\nttl date + toIntervalDay({retention_days:d})" if retention_days is not None else ""

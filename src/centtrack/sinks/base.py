@@ -13,6 +13,8 @@ from centtrack.event import Event
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
 
+_PART = 300_000  # bytes of lines
+
 
 class UnreadableBatchError(CenttrackError):
     """Lines of a batch are no events. Delivery finds out which; a sink lets it through."""
@@ -68,11 +70,29 @@ class Batch(Sequence[Event]):
             UnreadableBatchError: if that isn't possible.
         """
         if self._events is None:
-            try:
-                self._events = _decoder.decode_lines(self._lines or b"")
-            except msgspec.DecodeError as error:
-                raise UnreadableBatchError(f"{self!r}: {error}") from None
+            self._events = self._decode(self._lines or b"")
         return self._events
+
+    def parts(self) -> Iterator[Sequence[Event]]:
+        """The events, some hundred at a time, decoded when it is their turn: they are still in a core's cache then.
+
+        Raises:
+            UnreadableBatchError: as `events`.
+        """
+        if self._events is not None or self._lines is None:
+            yield self.events
+            return
+        first = 0
+        while first < len(self._lines):
+            end = self._lines.find(b"\n", first + _PART) + 1 or len(self._lines)
+            yield self._decode(self._lines[first:end])
+            first = end
+
+    def _decode(self, lines: bytes) -> list[Event]:
+        try:
+            return _decoder.decode_lines(lines)
+        except msgspec.DecodeError as error:
+            raise UnreadableBatchError(f"{self!r}: {error}") from None
 
     @property
     def lines(self) -> bytes:

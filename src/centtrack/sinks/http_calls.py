@@ -144,10 +144,13 @@ class _Line:
                 self._network.begin(timeout_s)
                 with self._pool.stream("POST", target, headers=encoded, content=content) as answer:
                     kept = [(name, value) for name, value in answer.headers if name.lower() not in _UNPACKED]
-                    return httpx.Response(answer.status, headers=kept, content=_read_beginning(answer))
+                    response = httpx.Response(answer.status, headers=kept, content=_read_beginning(answer))
         finally:
             if self._is_closed:
                 self.close()
+        # Never what the answer names as its charset: to Python, `bz2` is a codec too, and 64 KB of it become gigabytes.
+        response.encoding = "utf-8"
+        return response
 
     def close(self) -> None:
         """End it: a request that is being made fails, and then closes the connection itself."""

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from centtrack.errors import ConfigurationError
 from centtrack.event import Event
+from centtrack.logs import describe
 from centtrack.policy.model import nearest
 from centtrack.sinks.base import CallableSink, Sink, name_of
 
@@ -46,9 +47,10 @@ def open_sink(url: str) -> Sink:
         return cast("Sink", known[scheme].load()(url))
     except ConfigurationError:
         raise
-    except Exception as error:
-        # Without the error's text, which may hold the URL, and with it a password.
-        raise ConfigurationError(f'the sink "{scheme}:" can\'t be made: {type(error).__name__}') from error
+    except Exception as error:  # noqa: BLE001 - whatever another's package raises
+        # Without the error's text, which may hold the URL, and with it a password: not as its cause either, which a
+        # traceback shows.
+        raise ConfigurationError(f'the sink "{scheme}:" can\'t be made: {describe(error)}') from None
 
 
 def open_sinks(sinks: SinkLike | Iterable[SinkLike] | None) -> list[Sink]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from urllib.parse import unquote, urlsplit
 
 from ada_url import idna_to_ascii
@@ -28,7 +30,7 @@ class SinkUrl:
 
     Attributes:
         scheme: as it is written.
-        hosts: name or address, and port; the default port where none is given.
+        hosts: name in small letters or address, and port; the default port where none is given.
         path: without the slash at its beginning, unquoted.
         user: None if there is none.
         password: None if there is none.
@@ -137,7 +139,14 @@ def _read_host(scheme: str, text: str, port: int) -> Host:
     host = host if host.isascii() else idna_to_ascii(host).decode()
     if not _HOST.fullmatch(host) or not _PORT.fullmatch(digits) or not 0 < int(digits) < 65_536:
         raise ConfigurationError(f"the URL of {scheme}: has no host as in HOST:{port} between // and the next /")
-    return host.strip("[]"), int(digits)
+    return _canonical(host.strip("[]")), int(digits)
+
+
+def _canonical(host: str) -> str:
+    """A host in one spelling: a sink's name has it, and by that the policy's entry for the sink is found."""
+    with contextlib.suppress(ValueError):
+        return str(IPv6Address(host))
+    return host.lower()
 
 
 def refuse_at(scheme: str, rest: str) -> None:

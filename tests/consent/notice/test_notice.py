@@ -365,6 +365,29 @@ def test_recipients_are_named_for_visitors(language):
     assert "IE" in html
 
 
+RECEIVED = [
+    ("", {"page", "geo", "browser", "received_request", "received_events"}),
+    ('fields = ["route", "device_class"]', {"page", "browser"}),
+    ('fields = ["path"]', set()),  # which the limits never fill
+    ('fields = ["status"]', {"received_request"}),
+    ('fields = ["props"]', {"received_events"}),
+    ('fields = []', set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("fields", "expected"), RECEIVED)
+def test_visitors_read_what_a_recipient_gets(fields, expected, language):
+    """Of the site's own sinks as of a third party's: in words, not in names of columns."""
+    limits = '[limits.default]\ntime = "hour"\n[limits.consented]\ntime = "hour"\npage = "route"\ngeo = "city"\n'
+    limits += 'browser = "family"\n[[events]]\nname = "order"\n[[sinks]]\nname = "s"\nparty = "third"\n'
+    html = notice_of(limits + fields).policy_page(language, base="/consent")
+    texts = texts_in(language)
+    [said] = re.findall(f'data-label="{texts["received"]}">([^<]*)<', html)
+    words = {**texts["limit"], **{key: texts[key] for key in texts if key.startswith("received_")}}
+    assert {*said.split("; ")} == {words[name] for name in expected | {"time", "received_choice"}}
+
+
 def test_the_receipt_is_offered_before_withdrawing():
     for consent, offered in ((ALLOWED, True), (Consent({"analytics": State.GIVEN}, "banner"), False)):
         html = page_of(notice_of(), "en", consent=consent)

@@ -42,6 +42,9 @@ def visit(policy=POLICY, **columns):
         ([visit(COARSE, name="order", props={"policy_hash": POLICY.hash, "props": "{"})], True),
         # nor can text
         ([visit(COARSE, path=f'"policy_hash":"{POLICY.hash}","props":null')], True),
+        # so can a custom event's property that has the name of the precision of times
+        ([visit(time_precision="minute", name="order", props={"time_precision": "second"})], True),
+        ([visit(name="order", props={"time_precision": "minute"})], True),
         # what an earlier version wrote, with other columns, is looked at
         ([visit(), b'{"event_id":"1","policy_hash":"%s"}' % POLICY.hash.encode()], True),
     ],
@@ -103,6 +106,15 @@ def test_what_cannot_be_reduced_is_laid_aside_alone(monkeypatch):
     assert reason.startswith("can't be reduced again: ValueError")
     assert "4711" not in reason
     assert event == msgspec.json.encode(events[1])
+
+
+@pytest.mark.parametrize("value", ["aselkhan@example.kz", "it's aselkhan@example.kz's", "\naselkhan@example.kz\n"])
+def test_the_reason_of_what_cannot_be_read_shows_no_value_of_it(value):
+    """Reasons are listed without their events, and go into logs."""
+    line = msgspec.json.encode({**msgspec.to_builtins(visit()), "kind": value})
+    [(reason, event)] = Selector(POLICY, "s").select_events(stored(line), "stream").dead
+    assert reason == "unreadable: Invalid enum value - at `$.kind`"
+    assert event == line
 
 
 @given(policies=st.lists(st.sampled_from([POLICY, COARSE, None]), max_size=30), junk=st.lists(st.integers(0, 30)))

@@ -15,7 +15,7 @@ from centtrack.consent.notice.languages import (
     say_lifetime,
     texts_in,
 )
-from centtrack.consent.notice.parts import CategoryPart, cookie_row
+from centtrack.consent.notice.parts import CategoryPart, cookie_row, say_received
 from centtrack.consent.notice.plain_text import plain_text
 from centtrack.consent.notice.rendering import open_templates
 from centtrack.consent.paths import safe_path
@@ -136,6 +136,7 @@ class Notice:
             base=base,
             back="",
             document=document,
+            recipients=[(sink, say_received(self._policy, sink.name, language)) for sink in document.sinks],
             policy_hash=self._policy.hash,
             tiers=(self._policy.limits().by_name(), self._policy.limits(consented=True).by_name()),
             categories=[self._category(name, language) for name in names if name in used],

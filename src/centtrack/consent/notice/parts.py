@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from centtrack.consent.notice.languages import Words, pick_words, say_lifetime, texts_in
-from centtrack.policy.model import Cookie
+from centtrack.event import COLUMNS
+from centtrack.policy.model import ALWAYS_SENT, LEVELS, LIMIT_NAMES, Cookie
+from centtrack.policy.policy import PrivacyPolicy
+from centtrack.policy.recipients import recipient_of
 
 
 class CookieRow(NamedTuple):
@@ -39,3 +42,25 @@ def cookie_row(cookie: Cookie, language: str) -> CookieRow:
         cookie.domain or texts["this_site"],
         say_lifetime(cookie.lifetime, language),
     )
+
+
+def say_received(policy: PrivacyPolicy, name: str, language: str) -> str:
+    """What a sink gets of a visit: what of its columns the limits let be filled, in either tier."""
+    texts = texts_in(language)
+    tiers = (policy.limits().by_name(), policy.limits(consented=True).by_name())
+    columns = recipient_of(policy.document, name).columns
+    filled = {
+        column.limit
+        for column in COLUMNS
+        if column.name in columns
+        and column.limit
+        and column.level
+        and any(tier[column.limit] >= LEVELS[column.limit][column.level.upper()] for tier in tiers)
+    }
+    words = [texts["limit"][limit] for limit in LIMIT_NAMES if limit in filled]
+    free = {column.name for column in COLUMNS if column.limit is None and column.name in columns} - {*ALWAYS_SENT}
+    if free - {"props"}:
+        words.append(texts["received_request"])
+    if "props" in free and policy.document.events:
+        words.append(texts["received_events"])
+    return "; ".join([*words, texts["received_choice"]])

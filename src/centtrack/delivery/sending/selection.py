@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,6 +22,7 @@ DeadLetter = tuple[str, bytes]
 """Why an event can't be delivered, and the encoded event."""
 
 _decoder = msgspec.json.Decoder(Event)
+_QUOTED = re.compile(r""" ['"].*['"]""", re.DOTALL)  # what msgspec quotes of a value: reasons are listed, and logged
 
 
 class Selection(NamedTuple):
@@ -127,8 +129,14 @@ class Selector:
 
 
 def _has_coarse_times(stored: StoredBatch) -> bool:
-    """Whether an order could tell more than the times do. Quotes within JSON's texts are escaped, so this is it."""
-    return stored.lines.count(b'"time_precision":"second"') < stored.total
+    """Whether an order could tell more than the times do.
+
+    Quotes within JSON's texts are escaped, so the mark stands for the column, or for a custom event's property of that
+    name: where it stands more often than there are events, it can't be told for how many it is the column.
+    """
+    return stored.lines.count(b'"time_precision":') != stored.total or (
+        stored.lines.count(b'"time_precision":"second"') < stored.total
+    )
 
 
 def _decode(stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
@@ -145,5 +153,5 @@ def _decode_singly(stored: StoredBatch) -> tuple[list[Event], list[DeadLetter]]:
         try:
             events.append(_decoder.decode(line))
         except msgspec.DecodeError as error:
-            dead.append((f"unreadable: {error}", line))
+            dead.append((f"unreadable: {_QUOTED.sub('', str(error))}", line))
     return events, dead

@@ -30,7 +30,7 @@ _SETTINGS = {
     "input_format_json_read_objects_as_strings": "1",
 }
 # Codes of the server's ErrorCodes.cpp. What isn't here may work later: too many parts, too little memory, a replica.
-_VALUES = {6, 25, 26, 27, 38, 41, 69, 72, 117, 128, 130, 131, 321, 376, 407, 441, 467, 563, 632}
+_VALUES = {6, 25, 26, 27, 38, 41, 69, 72, 117, 128, 130, 131, 321, 376, 407, 441, 467, 469, 563, 632}
 _MENDED = {
     8: "the table has not all columns",
     16: "the table has not all columns",
@@ -62,8 +62,10 @@ class MissingError(ConfigurationError):
 
     def __init__(self, name: str, problem: str, *statements: str) -> None:
         self.problem, self.statements = problem, statements
-        fix = statements[0] if "\n" not in statements[0] else "`centtrack sink check` shows the statement that makes it"
-        super().__init__(f"{name}: {problem}: {fix}")
+        is_short = len(statements) == 1 and "\n" not in statements[0]
+        super().__init__(
+            f"{name}: {problem}: {statements[0] if is_short else '`centtrack sink check` shows what makes it'}"
+        )
 
     @property
     def fix(self) -> str:
@@ -72,7 +74,15 @@ class MissingError(ConfigurationError):
 
 
 class DeniedError(ConfigurationError):
-    """The user lacks a right."""
+    """The user lacks a right.
+
+    Attributes:
+        problem: what it may not do.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"{problem}: `centtrack sink check` shows the statement that permits it")
 
 
 class ClickHouseCalls:
@@ -119,7 +129,7 @@ class ClickHouseCalls:
 
         Raises:
             RetryLater: if it may work later.
-            Rejected: if a value doesn't fit its column.
+            Rejected: if a value doesn't fit the table.
             ConfigurationError: if somebody must mend something.
         """
         parameters = {"query": statement, **_SETTINGS}
@@ -147,7 +157,7 @@ class ClickHouseCalls:
 
     def _raise_for_code(self, code: int, doing: str) -> None:
         if code in _VALUES:
-            raise Rejected(f"{self._name}: a value does not fit its column (error {code})")
+            raise Rejected(f"{self._name}: a value does not fit the table (error {code})")
         if code == _NO_DATABASE:
             missing = quote(self._database)
             raise MissingError(self._name, f"there is no database {missing}", f"create database {missing}")

@@ -5,69 +5,32 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Self
 
-from centtrack.errors import CenttrackError, ConfigurationError
+from centtrack.errors import CenttrackError, ConfigurationError, Rejected
 from centtrack.event import Event
-from centtrack.schema.clickhouse import WINDOW, add_missing_columns, create_table, quote, table_name
+from centtrack.schema.clickhouse import FIRST_DAY, LAST_DAY, WINDOW, quote
 from centtrack.schema.fields import EVENT_FIELDS
 from centtrack.sinks import tls
 from centtrack.sinks.base import Batch
 from centtrack.sinks.clickhouse.calls import ClickHouseCalls, DeniedError, MissingError
+from centtrack.sinks.clickhouse.table import DEFAULT_TABLE, Target, find_missing
 from centtrack.sinks.finding import Finding
 from centtrack.sinks.http_calls import need_httpx
-from centtrack.sinks.url import SinkUrl, identifier, read_url
+from centtrack.sinks.url import SinkUrl, read_url
 
 _SCHEME = "clickhouse"
 _OPTIONS = ("table", "create", "retention", "tls", *tls.OPTIONS)
 _PORT, _TLS_PORT = 8123, 8443
-_TABLE, _DATABASE = "event", "default"
 _OLDEST = (23, 3)
 _REPLICATED = ("Replicated", "Shared")  # engines that remember inserts without being told
 _WINDOW = re.compile(r"\bnon_replicated_deduplication_window = [1-9]")
 _COLUMNS = ", ".join(quote(field.name) for field in EVENT_FIELDS)  # not the date: the server works it out
 
+# Years that a day of the table may not have, and those behind them that the event itself has to tell.
+_FAR = re.compile(rb'"time":"(?!19[7-9]|20|21[0-3])\d{4}')
+
 _Look = tuple[str | None, str | None]  # what is wrong, and what mends it
 _GOOD: _Look = (None, None)
-
-
-class _Target(NamedTuple):
-    """The table, and what may be done to it.
-
-    Attributes:
-        table: its name.
-        database: where it is.
-        may_create: whether the sink makes it, and adds columns to one of an older version.
-        retention_days: of a table that it makes.
-    """
-
-    table: str
-    database: str
-    may_create: bool
-    retention_days: int | None
-
-    @classmethod
-    def read(cls, url: SinkUrl) -> Self:
-        """What a URL says."""
-        retention = url.options.get("retention")
-        if retention is not None and not re.fullmatch(r"[1-9]\d{0,4}", retention):
-            raise ConfigurationError("clickhouse: option retention is a number of days, from 1 to 99999")
-        return cls(
-            identifier(url.options.get("table", _TABLE), "a table"),
-            identifier(url.path or _DATABASE, "a database"),
-            url.is_on("create", default=True),
-            int(retention) if retention else None,
-        )
-
-    @property
-    def quoted(self) -> str:
-        """Its full name in statements."""
-        return table_name(self.table, self.database)
-
-    @property
-    def statement(self) -> str:
-        """What makes it."""
-        return create_table(self.table, database=self.database, retention_days=self.retention_days)
 
 
 class ClickHouseSink:
@@ -79,8 +42,8 @@ class ClickHouseSink:
     def __init__(self, url: str) -> None:
         need_httpx("The clickhouse: sink", "clickhouse")
         parts = _read(url)
-        self._target = target = _Target.read(parts)
-        table = f"?table={target.table}" if target.table != _TABLE else ""
+        self._target = target = Target.read(parts)
+        table = f"?table={target.table}" if target.table != DEFAULT_TABLE else ""
         self.name = f"{_SCHEME}://{parts.servers}/{target.database}{table}"
         self._calls = ClickHouseCalls(self.name, parts, target.database, self.timeout_s - 10)
 
@@ -92,7 +55,7 @@ class ClickHouseSink:
             RetryLater: if the server can't be reached.
         """
         self._calls.open()
-        missing = self._missing()
+        missing = find_missing(self.name, self._target, self._calls)
         if missing and not self._target.may_create:
             raise missing
         for statement in missing.statements if missing else ():
@@ -102,11 +65,14 @@ class ClickHouseSink:
         """Insert a batch, unless the table has it already.
 
         Raises:
-            Rejected: if a value doesn't fit its column.
+            Rejected: if a value doesn't fit the table.
             ConfigurationError: if something is missing, or isn't permitted.
             RetryLater: if it may work later.
         """
         batch = events if isinstance(events, Batch) else Batch(events)
+        if _FAR.search(batch.lines) and any(not FIRST_DAY <= event.time.date() <= LAST_DAY for event in batch):
+            # The server would store it under some day in between, without an error.
+            raise Rejected(f"its day isn't between {FIRST_DAY} and {LAST_DAY}, as ClickHouse's days are")
         self._insert(batch.lines, _token(batch) if batch.stream else None)
 
     def close(self) -> None:
@@ -132,7 +98,7 @@ class ClickHouseSink:
             yield Finding(what, error.problem, error.fix)
         except DeniedError as error:
             rights = "insert, create table, alter add column" if self._target.may_create else "insert"
-            yield Finding(what, str(error), f"grant {rights} on {self._target.quoted} to USER")
+            yield Finding(what, error.problem, f"grant {rights} on {self._target.quoted} to USER")
         except CenttrackError as error:
             yield Finding(what, str(error))
         finally:
@@ -140,25 +106,6 @@ class ClickHouseSink:
 
     def _insert(self, lines: bytes, token: str | None) -> None:
         self._calls.insert(f"insert into {self._target.quoted} ({_COLUMNS}) format JSONEachRow", lines, token)
-
-    def _missing(self) -> MissingError | None:
-        """The table or the columns that aren't there, and the statements that make them."""
-        target = self._target
-        rows = self._calls.ask(
-            "select name from system.columns where database = {database:String} and table = {table:String}",
-            "see the table's columns",
-            database=target.database,
-            table=target.table,
-        )
-        present = [name for (name,) in rows]
-        if not present:
-            return MissingError(
-                self.name, f"there is no table {target.quoted}, or the user may not see it", target.statement
-            )
-        statements = add_missing_columns(target.table, present, database=target.database)
-        return (
-            MissingError(self.name, f"table {target.quoted} has not all columns", *statements) if statements else None
-        )
 
     def _look_at_version(self) -> _Look:
         [[version]] = self._calls.ask("select version()", "read the version")

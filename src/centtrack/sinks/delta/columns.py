@@ -13,7 +13,9 @@ from centtrack.schema.fields import DATE, FIELDS
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-STATISTICS = {"delta.dataSkippingStatsColumns": "date,time"}
+_STATISTICS = "delta.dataSkippingStatsColumns"
+STATISTICS = {_STATISTICS: "time"}
+_SPARK_REFUSES = "date,time"  # what tables were made with before: it takes no column there that parts a table
 
 _NEEDED = {field.name for field in FIELDS if not field.is_nullable}
 
@@ -65,5 +67,5 @@ def keep_log_impersonal(table: DeltaTable) -> None:
 
     Without this property the smallest and the largest value of the first 32 columns are noted there.
     """
-    if not STATISTICS.keys() <= table.metadata().configuration.keys():
+    if table.metadata().configuration.get(_STATISTICS, _SPARK_REFUSES) == _SPARK_REFUSES:
         table.alter.set_table_properties(STATISTICS)

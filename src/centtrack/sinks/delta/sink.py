@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
 from centtrack.event import Event
 from centtrack.locks import FileLock, no_fork
+from centtrack.logs import report
 from centtrack.sinks.base import Batch
 from centtrack.sinks.delta import object_store
+from centtrack.sinks.delta.location import table_location
 from centtrack.sinks.delta.streams import StreamEnds
 from centtrack.sinks.finding import Finding
 
@@ -26,7 +28,8 @@ try:
 except ImportError:
     deltalake = None  # type: ignore[assignment]
 
-_URL = re.compile(r"^[A-Za-z0-9+.-]+://")
+logger = logging.getLogger(__name__)
+
 _ATTEMPTS = 5  # while others commit, each of up to 16 by deltalake itself; then the delivery tries again
 _COMPACT_EVERY = 100  # commits: with one file a commit, each takes longer than the one before
 _RETENTION_H = 168  # readers may still be on files of a week ago
@@ -48,7 +51,7 @@ class DeltaSink:
             raise MissingExtraError("The delta: sink", "delta")
         self.location = table_location(url)
         self.name = f"delta:{self.location}"
-        self._is_local = not _URL.match(self.location)
+        self._is_local = Path(self.location).is_absolute()
         self._options = None if self._is_local else object_store.OPTIONS
         if not self._is_local:
             self.linger_s = 10.0  # a file a commit, that nobody joins there
@@ -139,7 +142,7 @@ class DeltaSink:
                 self._ends.note(events, table, version)
                 self._commits += 1
                 if self._commits >= _COMPACT_EVERY and self._is_local:
-                    self.compact()
+                    self._compact_if_possible()
                 return
         raise RetryLater(f"can't write {self.name}: other writers were first, {_ATTEMPTS} times")
 
@@ -155,6 +158,16 @@ class DeltaSink:
             table.update_incremental()
             return self._ends.end_of(stream, table)
 
+    def _compact_if_possible(self) -> None:
+        """What goes wrong in it, as when rows are deleted meanwhile, is no failure of the batch: the table has it."""
+        self._commits = 0
+        try:
+            self.compact()
+        except (DeltaError, OSError) as error:
+            problem = object_store.told(self.name, error, "join files of")
+            message = "%s. Delivery goes on; it is tried again after %s batches"
+            report(logger, logging.WARNING, "lake_not_compacted", message, problem, _COMPACT_EVERY, sink=self.name)
+
     def compact(self) -> None:
         """Join small files, and remove those that nobody reads any more; then reopen.
 
@@ -166,7 +179,6 @@ class DeltaSink:
             table.optimize.compact()
             table.vacuum(retention_hours=_RETENTION_H, dry_run=False)
         self._table = deltalake.DeltaTable(self.location, storage_options=self._options)
-        self._commits = 0
 
     def check(self) -> Iterator[Finding]:
         """What is in the way of writing, if anything."""
@@ -214,24 +226,11 @@ def _append(table: DeltaTable, events: Sequence[Event]) -> None:
 
 
 def _as_table(events: Sequence[Event], table: DeltaTable) -> pa.Table:
-    from centtrack.schema.arrow import event_table
+    from centtrack.schema.arrow import join_parts
     from centtrack.sinks.delta.columns import fitted
 
+    batch = events if isinstance(events, Batch) else Batch(events)
     try:
-        return fitted(event_table(events), table)
+        return fitted(join_parts(batch.parts()), table)
     except (OverflowError, TypeError, ValueError) as error:  # Arrow's errors about values are ValueErrors or TypeErrors
         raise Rejected(f"a value does not fit its column: {type(error).__name__}") from error
-
-
-def table_location(url: str) -> str:
-    """The location in a `delta:` URL: an absolute path, or the URL of a folder in an object store.
-
-    Raises:
-        ConfigurationError: if there is none, or it holds credentials.
-    """
-    location = url.removeprefix("delta:")
-    if not location:
-        raise ConfigurationError('"delta:" needs a folder or an object store\'s URL, as in delta:./telemetry')
-    if _URL.match(location):
-        return object_store.read_location(location)
-    return str(Path(location).expanduser().absolute())

@@ -97,17 +97,12 @@ def _encode_all(batch: Batch) -> Iterator[tuple[str, bytes]]:
 
 
 def _encode(event: _Event, line: bytes) -> bytes:
-    cloud_event = _CloudEvent(
-        id=event.event_id,
-        source=_source_of(event.site),
-        type=f"centtrack.{event.name}",
-        time=event.time,
-        dataschema=f"urn:centtrack:event:{event.schema_version}",
-        data=msgspec.Raw(line),
-    )
-    return _encoder.encode(cloud_event)
+    source, kind, schema = _common(event.site, event.name, event.schema_version)
+    return _encoder.encode(_CloudEvent(event.event_id, source, kind, event.time, schema, msgspec.Raw(line)))
 
 
-@lru_cache(maxsize=64)
-def _source_of(site: str | None) -> str:
-    return "/centtrack" if site is None else f"/centtrack/{quote(site, safe='')}"
+@lru_cache(maxsize=256)
+def _common(site: str | None, name: str, version: int) -> tuple[str, str, str]:
+    """What many events have alike: source, type and schema."""
+    source = "/centtrack" if site is None else f"/centtrack/{quote(site, safe='')}"
+    return source, f"centtrack.{name}", f"urn:centtrack:event:{version}"

@@ -132,7 +132,7 @@ def _finding(what: str, settings: Settings, codes: set[int]) -> Finding:
 
 def _copies(topic: TopicMetadata) -> Finding:
     copies = min(len(partition.replicas) for partition in topic.partitions.values())
-    what = f"it has {len(topic.partitions)} partitions, in {copies} copies"
+    what = f"it has {len(topic.partitions)} partitions, in {copies} {'copy' if copies == 1 else 'copies'}"
     if copies > 1:
         return Finding(what)
     return Finding(what, "each event is on a single broker, and lost with its disk: make the topic with more copies")

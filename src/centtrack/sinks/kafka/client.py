@@ -13,7 +13,8 @@ from centtrack.sinks.kafka.errors import Trouble, mending
 from centtrack.sinks.kafka.settings import Settings
 
 FOUND_WITHIN_S = 10.0
-_ANSWER_WITHIN_S = 1.0
+_ANSWER_WITHIN_S = 0.2  # at first: who waits for an answer isn't told of what is in the way
+_LONGEST_WAIT_S = 4.0
 _PAUSE_S = 0.1
 MESSAGE_TIMEOUT_MS = 15_000  # below the sink's `timeout_s`: each message's fate is known before a call is given up
 _MAX_QUEUE_KB = 65_536  # a batch has at most 16 MB and one commit more; the client's own limit is a gigabyte
@@ -62,11 +63,12 @@ def find_topic(producer: Producer, settings: Settings, trouble: Trouble) -> set[
     Returns:
         Codes of what is in the way; none if the topic is there.
     """
-    until = time.monotonic() + FOUND_WITHIN_S
-    while (code := _ask_for_topic(producer, settings.topic)) != KafkaError.NO_ERROR:
+    until, within_s = time.monotonic() + FOUND_WITHIN_S, _ANSWER_WITHIN_S
+    while (code := _ask_for_topic(producer, settings.topic, within_s)) != KafkaError.NO_ERROR:
         poll(producer, trouble, _PAUSE_S)
         if trouble.codes or mending(settings, code) or time.monotonic() > until:
             return {code, *trouble.codes}
+        within_s = min(2 * within_s, _LONGEST_WAIT_S)
     return set()
 
 
@@ -91,9 +93,9 @@ def give_up(producer: Producer, made_by: int) -> None:
         _of_parents.append(producer)
 
 
-def _ask_for_topic(producer: Producer, topic: str) -> int:
+def _ask_for_topic(producer: Producer, topic: str, within_s: float) -> int:
     try:
-        error = producer.list_topics(topic, timeout=_ANSWER_WITHIN_S).topics[topic].error
+        error = producer.list_topics(topic, timeout=within_s).topics[topic].error
     except KafkaException as failure:
         error = failure.args[0]
     return KafkaError.NO_ERROR if error is None else int(error.code())

@@ -40,7 +40,11 @@ _CONTENT_TYPE = "application/x-protobuf"
 _VARIABLES = ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
-_OWN = {"connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+# What says where a request ends, how its answer comes, or what becomes of the connection.
+_OWN = {
+    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+    "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+}  # fmt: skip
 
 
 class OtlpSink:
@@ -93,7 +97,7 @@ class OtlpSink:
 
     def _post(self, request: bytes) -> httpx.Response:
         headers = {**self._headers, "content-type": _CONTENT_TYPE, "content-encoding": "gzip"}
-        response = self._caller.post(self._url, gzip.compress(request, compresslevel=1), headers)
+        response = self._caller.post(self._url, gzip.compress(request, compresslevel=1, mtime=0), headers)
         raise_for_answer(self.name, response, _LATER)
         return response
 

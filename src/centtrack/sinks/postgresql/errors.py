@@ -24,13 +24,16 @@ class StatementNeededError(ConfigurationError):
 
 # Classes and codes: "PostgreSQL Error Codes" in its manual, appendix A.
 _REJECTED = ("22", "23", "54000")  # data, constraints, a row or an index entry that is too large
-_TO_BE_MENDED = ("0A", "28", "3D", "3F", "42")
+_TO_BE_MENDED = ("0A", "28", "3D", "3F", "42", "P0")
 _EMPTY_COLUMN = "23502"
 _MEANINGS = {
     "42P01": "the table is gone",
     "3F000": "there is no such schema",
+    "0A000": "the server can't do this: a table with row level security takes no COPY",
     "42703": "the table has not all columns",
+    "42P16": "the table is divided otherwise than by ranges of its date",
     "42P10": 'the table has no unique key on ("event_id", "date")',
+    "P0001": "a trigger of the table refuses the batch",
     _EMPTY_COLUMN: "the table demands a value where an event may have none",
     "25006": "the server takes no writes: it is a standby, or set to read-only",
     "57014": "the statement took too long, or was cancelled",
@@ -88,7 +91,10 @@ def explain(error: psycopg.Error, name: str, grants: str) -> CenttrackError:
     if code == "42501":
         return StatementNeededError(f"{name}: the user may not do what it has to", grants)
     if code == "23514" and not error.diag.constraint_name:
-        return Rejected(f"{name}: there is no partition for its date, and none is made for a day so far from today")
+        return Rejected(
+            f"{name}: there is no partition for its date, and none is made for a day so far from today, or if another "
+            "table has its name, as a partition that was detached"
+        )
     if code.startswith(_REJECTED) and code != _EMPTY_COLUMN:
         return Rejected(f"a value does not fit the table (SQLSTATE {code})")
     text = f"{name}: {_MEANINGS.get(code, 'the server refuses')} (SQLSTATE {code})"

@@ -7,7 +7,7 @@ import datetime as dt
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import psycopg
 from psycopg import Connection, Cursor, errors
@@ -30,8 +30,9 @@ select c.relkind::text,
   coalesce((select json_agg(attname) from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
     and attnotnull and not atthasdef and attidentity = ''), '[]'),
   exists (select from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indimmediate
-    and i.indpred is null and array['date', 'event_id'] = (select array_agg(attname::text order by attname::text)
-      from pg_attribute where attrelid = c.oid and attnum = any(i.indkey)))
+    and i.indpred is null and i.indexprs is null
+    and array['date', 'event_id'] = (select array_agg(attname::text order by attname::text) from pg_attribute
+      where attrelid = c.oid and attnum = any(i.indkey)))
 from pg_class c where c.relnamespace = (select oid from pg_namespace where nspname = %s) and c.relname = %s
 """
 _IN_PLACE = (errors.DuplicateTable, errors.DuplicateColumn, errors.DuplicateObject, errors.UniqueViolation)
@@ -137,14 +138,32 @@ class TargetTable:
         near = {day for day in days if today - _BACK[partition] <= day <= today + _AHEAD}
         if not near or (near != days and not self._may_create):
             return  # the batch is halved, until what is far is alone
-        statements = list(
-            dict.fromkeys(ddl.partition_statement(self._table, self._schema, partition, day) for day in sorted(near))
-        )
+        made: dict[str, list[dt.date]] = {}
+        for day in sorted(near):
+            made.setdefault(self._statement(partition, day), []).append(day)
+        statements = list(made)
         more = f" and the like for {len(statements) - 3} others" if len(statements) > 3 else ""
         what = f"{self.quoted} has no partition for events of these days"
         needed = StatementNeededError(what, _joined(statements), _joined(statements[:3]) + more)
         with begin(connection) as cursor:
-            self._make(cursor, statements, needed)
+            for statement, its_days in made.items():
+                try:
+                    with connection.transaction():
+                        self._make(cursor, [statement], needed)
+                except errors.InvalidObjectDefinition:
+                    self._fill_gaps(connection, cursor, its_days, needed)
+
+    def _fill_gaps(
+        self, connection: Connection, cursor: Cursor, days: list[dt.date], needed: StatementNeededError
+    ) -> None:
+        """Make partitions of a day each, beside some that are there and overlap with a larger one."""
+        for day in days:
+            # One that overlaps, too, lies in a partition that is there.
+            with contextlib.suppress(errors.InvalidObjectDefinition), connection.transaction():
+                self._make(cursor, [self._statement("day", day)], needed)
+
+    def _statement(self, partition: Literal["month", "day"], day: dt.date) -> str:
+        return ddl.partition_statement(self._table, self._schema, partition, day)
 
     def _make(self, cursor: Cursor, statements: Iterable[str], needed: StatementNeededError) -> None:
         if not self._may_create:

@@ -24,12 +24,14 @@ try:
 except ImportError:
     look = None  # type: ignore[assignment]
 
-# The mark is set last: if an entry can't be added, the batch isn't marked.
+# The mark is set last: if an entry can't be added, the batch isn't marked. Set to what it was it is first: else who may
+# add entries and set no mark would add them again and again.
 SCRIPT = """
 local stream, sequence, max_length = ARGV[1], ARGV[2], ARGV[3]
 if stream ~= '' then
   local done = redis.call('HGET', KEYS[2], stream)
   if done and tonumber(done) >= tonumber(sequence) then return 0 end
+  redis.call('HSET', KEYS[2], stream, done or -1)
 end
 for i = 4, #ARGV, 3 do
   if max_length == '' then
