@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from itertools import product
 
 import msgspec
 import pytest
@@ -14,13 +16,16 @@ from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
 from centtrack.delivery.journal.counters import read_counts
 from centtrack.delivery.journal.dead_letters import list_dead, read_dead, retry_dead
+from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.pipeline import Pipeline
+from centtrack.delivery.sending.deliverer import Deliverer
 from centtrack.delivery.sending.routing import is_in_sample
 from centtrack.errors import ConfigurationError, Rejected
 from centtrack.event import COLUMNS, Event
 from centtrack.policy.model import ALWAYS_SENT
 from centtrack.sinks.jsonl import JsonLinesSink
-from centtrack.testing import MemorySink, make_scope
+from centtrack.testing import MemorySink, make_event, make_scope
+from journals import accept
 from waiting import eventually
 
 POLICY = """
@@ -57,8 +62,11 @@ class Named(MemorySink):
         super().__init__()
         self.name = name
         self.refused = refused
+        self.refused_route = False
 
     def write(self, events):
+        if self.refused_route and any(event.route for event in events):
+            raise Rejected("none that has a route")
         if self.refused and any(event.path == self.refused for event in events):
             raise Rejected("not this one")
         super().write(events)
@@ -129,6 +137,45 @@ def test_what_waits_is_cut_to_the_fields_of_the_policy_in_force(tmp_path):
     assert [line["path"] for line in lines] == ["/a", "/b"]
     assert b"partner.example" not in target.read_bytes()
     assert all({*line} == {column.name for column in COLUMNS} for line in lines)  # left out is null, not missing
+
+
+def test_a_third_party_gets_nothing_more_by_halves_by_dead_letters_or_by_another_policy(tmp_path):
+    """Whatever the signals, the choice and where it came from; with a sink that rejects, and is given them again."""
+    signals, states = (True, False), ("given", "refused", "expired", "unknown")
+    sources = ("cookie", "cookie+gpc", "cookie+banner", "banner", "implied", "default", None)
+    before = PrivacyPolicy.parse(POLICY.replace('party = "third"\n', ""))
+    now = PrivacyPolicy.parse(POLICY)
+    events = [
+        make_event(
+            policy_hash=policy.hash, gpc=gpc, dnt=dnt, consent={"analytics": state}, consent_source=source,
+            time_precision="second", path="/p", route="/r", referrer_domain="partner.example",
+        )
+        for policy, gpc, dnt, state, source in product((before, now), signals, signals, states, sources)
+    ]  # fmt: skip
+    path, sink = tmp_path / "journal.db", Named("third")
+    sink.refused_route = True
+    with contextlib.closing(Journal(path)) as journal:
+        journal.open()
+        journal.register(sink.name)
+        for policy in (before, now):
+            journal.note_policy(policy.hash, policy.consent_hash)
+        accept(journal, *map(msgspec.json.encode, events))
+    deliverer = Deliverer(path, sink, now)
+    deliverer.start()
+    allowed = {
+        event.event_id
+        for event in events
+        if event.policy_hash == now.hash and event.consent["analytics"] == "given" and not event.gpc
+        and event.consent_source in {"cookie", "cookie+gpc"}
+    }  # fmt: skip
+    eventually(lambda: len(list_dead(path)) == len(allowed))
+    sink.refused_route = False
+    assert retry_dead(path, None) == len(allowed)
+    got = sink.wait(len(allowed), 30)
+    deliverer.drain(30)
+    assert deliverer.join()
+    assert sorted(event.event_id for event in got) == sorted(allowed)
+    assert {frozenset(filled(event)) for event in got} == {frozenset({"route"})}
 
 
 FORBIDDEN = [

@@ -186,8 +186,6 @@ def test_code_can_lower_the_ceiling_and_not_raise_it():
 
 THIRD = '[[sinks]]\nname = "s"\nparty = "third"\n'
 FIRST = '[[sinks]]\nname = "s"\n'
-UNASKED = '[limits.default]\npage = "{}"\n[limits.consented]\npage = "route"\n'
-ADVERTISER = f'{THIRD}purposes = ["marketing"]\n[purposes]\nmarketing = "Advertising"\n'
 
 
 @pytest.mark.parametrize(
@@ -198,13 +196,8 @@ ADVERTISER = f'{THIRD}purposes = ["marketing"]\n[purposes]\nmarketing = "Adverti
         (f'{THIRD}fields = ["route"]', f'{THIRD}fields = ["route", "city"]', True),
         (f'{THIRD}fields = ["route", "city"]', f'{THIRD}fields = ["city", "route", "city"]', False),
         (f'{THIRD}fields = ["route"]', f'{THIRD}fields = ["route", "time"]', False),  # that goes along anyway
-        # and how finely that is recorded
-        (THIRD, f'[limits.consented]\npage = "path"\n{THIRD}', True),
-        (f'{THIRD}fields = ["status"]', f'[limits.consented]\npage = "path"\n{THIRD}fields = ["status"]', False),
-        (f'{THIRD}fields = ["status"]', f'[limits.consented]\ntime = "minute"\n{THIRD}fields = ["status"]', True),
-        (UNASKED.format("none") + THIRD, UNASKED.format("path") + THIRD, False),  # gets nothing of these visitors
-        (UNASKED.format("none") + ADVERTISER, UNASKED.format("path") + ADVERTISER, True),
-        (FIRST, f'[limits.consented]\npage = "path"\n{FIRST}', False),
+        # limits aren't: they change for all recipients alike, mostly to something coarser
+        (THIRD, f'[limits.consented]\npage = "path"\n{THIRD}', False),
         # several entries hold together: another one may say what a third party gets
         (f'{THIRD}{FIRST}fields = ["route"]', f'{THIRD}{FIRST}fields = ["route", "city"]', True),
         # what the site's own get of it isn't

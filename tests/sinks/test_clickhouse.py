@@ -211,6 +211,28 @@ def test_a_day_that_the_table_cannot_hold_is_rejected(clickhouse_url, day, is_he
     assert [row["date"] for row in rows] == ([str(event.time.date())] if is_held else [])
 
 
+@pytest.mark.parametrize(
+    ("columns", "is_held"),
+    [
+        ({"response_bytes": 2**63 - 1}, True),
+        ({"response_bytes": 2**63}, False),
+        ({"response_bytes": 10**23}, False),
+        ({"status": -(2**63) - 1}, False),
+        ({"cookies": {"necessary": 2**64}}, False),
+        ({"props": {"n": 10**23}}, True),
+    ],
+)
+def test_a_number_that_the_table_cannot_hold_is_rejected(clickhouse_url, columns, is_held):
+    """The server would store what is left of it in 64 bits. A line of a log may have such a number."""
+    sink, event = opened(clickhouse_url), make_event(**columns)
+    with contextlib.nullcontext() if is_held else pytest.raises(Rejected, match="a number is beyond 64 bits"):
+        sink.write(batch(1, make_event(), event))
+    rows = {row["event_id"]: row for row in stored(clickhouse_url)}
+    assert len(rows) == (2 if is_held else 0)
+    for name, value in columns.items() if is_held else ():
+        assert rows[event.event_id][name] == value
+
+
 # What is missing
 
 
@@ -525,7 +547,9 @@ def test_what_it_sends(caplog):
     assert gzip.decompress(body) == sent.lines
     parameters, others = parse_qs(urlsplit(path).query), parse_qs(urlsplit(other).query)
     assert parameters["query"][0].startswith("insert into `shop`.`event` (`event_id`, ")
-    assert parameters["async_insert"] == ["0"]
+    # Whatever the user's profile says.
+    for setting in ("async_insert", "input_format_allow_errors_num", "input_format_allow_errors_ratio"):
+        assert parameters[setting] == ["0"]
     assert parameters["insert_deduplication_token"] != others["insert_deduplication_token"]
     for shown in (path, caplog.text, sink.name, repr(sink)):
         assert SECRET not in shown

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
 import shutil
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -252,6 +254,22 @@ def test_what_another_wrote_in_between_is_not_written_again(lake, monkeypatch, o
     assert one.last_sequence("topic-0") == two.last_sequence("topic-0") == last
 
 
+def test_what_another_wrote_of_another_stream_in_between_is_noticed(lake, monkeypatch):
+    """Then the commit succeeds on top of the other's."""
+    one, two, append = opened(lake), opened(lake), delta._append
+    one.write(numbered(1, 1, "topic-1"))
+
+    def append_after_the_other(table, events):
+        monkeypatch.setattr(delta, "_append", append)
+        two.write(numbered(2, 2, "topic-1"))
+        append(table, events)
+
+    monkeypatch.setattr(delta, "_append", append_after_the_other)
+    one.write(numbered(3, 3, "topic-0"))
+    one.write(numbered(2, 2, "topic-1"))
+    assert sorted(ids(lake)) == ["1", "2", "3"]
+
+
 def numbered(first, last, stream="topic-0"):
     events = [make_event(event_id=str(number)) for number in range(first, last + 1)]
     return Batch(events, stream=stream, sequence=last, first=first)
@@ -308,11 +326,11 @@ def write_at_once(location, end):
 
 
 def test_two_writers_of_one_stream_on_disk(lake):
-    write_at_once(lake, 150)
+    write_at_once(lake, 300)
 
 
 def test_two_writers_of_one_stream_in_an_object_store(s3_url):
-    write_at_once(f"s3://{make_bucket(s3_url)}/lake", 30)
+    write_at_once(f"s3://{make_bucket(s3_url)}/lake", 60)
 
 
 # Columns
@@ -487,7 +505,7 @@ print("done")
 
 def test_two_journals_write_to_one_table_at_once(tmp_path, lake):
     """With compactions of both in between: commits that conflict are tried again, and are not doubled."""
-    batches = 15
+    batches = 30
     with python(WRITER, tmp_path / "other.db", f"delta:{lake}", batches) as other:
         run_python(WRITER, tmp_path / "one.db", f"delta:{lake}", batches)
         _, errors = other.communicate(timeout=60)
@@ -559,3 +577,13 @@ def test_check_of_a_table_of_others(lake):
 def test_check_of_a_file(lake):
     lake.write_bytes(b"")
     assert found(lake)[0].problem == f"{lake} is a file"
+
+
+def test_check_says_how_a_folder_is_made(tmp_path, monkeypatch):
+    lake = tmp_path / "the team's lake"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        [finding] = found(lake)
+    assert finding.problem == f"no folder can be made in {tmp_path} by this user"
+    subprocess.run(finding.fix.removeprefix("sudo "), shell=True, check=True)
+    assert (lake.stat().st_uid, stat.S_IMODE(lake.stat().st_mode)) == (os.geteuid(), 0o700)

@@ -259,6 +259,16 @@ def test_a_server_that_is_gone_is_tried_again(lake, monkeypatch):
         sink.open()
 
 
+def test_an_answer_that_breaks_off_is_said(lake, monkeypatch):
+    """At the reading of the log, of which the end would be missing."""
+    monkeypatch.setattr(store_probe, "_proven", {lake.location})
+    monkeypatch.setattr(lake.front, "ask", lambda *_: (200, [("Content-Length", "1000")], b"<ListBucketResult>"))
+    sink = open_sink(f"delta:{lake.location}")
+    sink._options = {"retry_timeout": "0s", "timeout": "0.3s"}
+    with pytest.raises(RetryLater, match=r"the store doesn't answer, or not to the end$"):
+        sink.open()
+
+
 def test_nothing_of_an_event_is_in_the_names_of_its_objects(lake):
     lake.sink().write(batch(1, make_event(path="/visitor-4711", city="Qostanay")))
     assert not [request for request in lake.front.requests if "4711" in request or "Qostanay" in request]
@@ -334,7 +344,7 @@ def test_an_authority_of_ones_own_is_trusted_by_the_environment(s3_url, bucket, 
         monkeypatch.delenv("AWS_ALLOW_HTTP")
         sink = open_sink(f"delta:s3://{bucket}/lake")
         monkeypatch.setattr(store_probe, "RETRY_S", 0)
-        with pytest.raises(RetryLater):
+        with pytest.raises(ConfigurationError, match=r"isn't trusted .* SSL_CERT_FILE"):
             sink.open()
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

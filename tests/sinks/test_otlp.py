@@ -272,6 +272,13 @@ def test_headers_that_are_refused(text, monkeypatch):
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_name_of_the_service_that_cannot_be_sent_stops_the_start(monkeypatch):
+    """Not each event, one by one."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop\udcff")  # a byte that is no UTF-8
+    with pytest.raises(ConfigurationError, match="OTEL_SERVICE_NAME"):
+        open_sink("otlp+http://localhost")
+
+
 def test_credentials_are_never_shown(server, sink_of, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=h1dden")
     server.usual = Answer(401, body=b"h1dden is no key")

@@ -20,6 +20,7 @@ from centtrack import Event
 from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
 from centtrack.schema import postgresql as ddl
 from centtrack.sinks import Batch, open_sink
+from centtrack.sinks.postgresql import check
 from centtrack.sinks.postgresql import sink as sink_module
 from centtrack.testing import SinkContract, make_event
 from databases import own_postgresql_server
@@ -685,6 +686,16 @@ def test_closing_ends_what_waits_for_a_server_that_went_silent(server, database,
             sink.close()
         assert [type(error) for error in errors] == [RetryLater]
     opened(database.as_writer).write([make_event()])
+
+
+def test_the_check_of_a_server_that_went_silent_ends(server, database, make_sink, monkeypatch):
+    monkeypatch.setattr(check, "_WITHIN_S", 0.5)
+    with FreezingProxy(server.port) as proxy:
+        findings = make_sink(database.url.replace(f":{server.port}/", f":{proxy.port}/")).check()
+        assert next(findings).problem is None
+        proxy.is_frozen.set()
+        *_, last = findings
+    assert last.problem.endswith("the server closed the connection")
 
 
 class FreezingProxy:

@@ -112,6 +112,7 @@ class Delivery:
         self.path = path
         self.names = [name_of(sink) for sink in sinks]
         self._deliverers = [Deliverer(path, sink, policy) for sink in sinks]
+        self._policy = policy.source
         self._is_started = False
 
     def run(self, signals: StopSignals) -> None:
@@ -121,7 +122,7 @@ class Delivery:
         while not self.path.exists():
             if signals.wait(_LOOK_EVERY_S):
                 return
-        logger.info("delivering %s to %s", self.path, ", ".join(self.names))
+        logger.info("delivering %s to %s, under %s", self.path, ", ".join(self.names), self._policy)
         for deliverer in self._deliverers:
             deliverer.start()
         self._is_started = True

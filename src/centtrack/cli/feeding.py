@@ -41,13 +41,17 @@ class Feeding:
                 "--from feeds one sink: run a process for each. They are groups of their own, so each sink gets all"
             )
         self._feeder = Feeder(url, sinks[0], policy)
+        self._policy = policy.source
 
     def run(self, signals: StopSignals) -> None:
         """Feed until a signal, then write to its end what is being written, and leave the group."""
         if not self._check(signals):
             return
         source = self._feeder.source
-        logger.info("feeding %s from %s as a member of group %s", self._feeder.sink_name, source.name, source.group)
+        logger.info(
+            "feeding %s from %s as a member of group %s, under %s",
+            self._feeder.sink_name, source.name, source.group, self._policy,
+        )  # fmt: skip
         self._feeder.start()
         signals.wait()
         self._feeder.drain(DELIVER_WITHIN_S)

@@ -14,7 +14,6 @@ from typing import Self
 from pydantic import ValidationError
 
 from centtrack.errors import ConfigurationError, PolicyError, Problem
-from centtrack.event import COLUMNS
 from centtrack.policy.levels import Ip, Time, Visitor
 from centtrack.policy.load import read_document
 from centtrack.policy.model import ALWAYS_SENT, UNCLASSIFIED, Document, Limits, SinkRules, nearest
@@ -172,12 +171,7 @@ class PrivacyPolicy:
         if all(entry.party == "first" for entry in entries):
             return said
         fields = None if sink.fields is None else sorted({*sink.fields} - {*ALWAYS_SENT})
-        # Analytics was granted, if a third party for that gets an event; for another purpose it may not have been.
-        is_of_consented = not {"analytics", "statistics"}.isdisjoint(sink.purposes)
-        tiers = (self._consented,) if is_of_consented else (self._default, self._consented)
-        limits = {column.limit for column in COLUMNS if fields is None or column.name in (*fields, *ALWAYS_SENT)}
-        levels = [[(name, int(level)) for name, level in each.by_name().items() if name in limits] for each in tiers]
-        return (*said, fields, levels)
+        return (*said, fields)
 
 
 def _hashed(value: object) -> str:

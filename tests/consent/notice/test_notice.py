@@ -489,6 +489,13 @@ def test_policy_page_and_data_say_the_same():
         assert said in html
 
 
+def test_machines_read_who_gets_what_but_not_where_the_sites_own_databases_are():
+    own = '[[sinks]]\nname = "postgresql://db.internal:5432/site"\ncountry = "KZ"\nfields = ["route"]\n'
+    third, first = notice_of(POLICY + own).policy_data()["recipients"]
+    assert (third["name"], third["party"], third["country"], third["fields"]) == ("adnet", "third", "IE", None)
+    assert (first["name"], first["party"], first["country"], first["fields"]) == (None, "first", "KZ", ["route"])
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("text", ["", POLICY], ids=["least", "much"])
 def test_policy_page_in_each_language(language, text):

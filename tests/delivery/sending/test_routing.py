@@ -96,6 +96,22 @@ def test_two_entries_for_one_sink_must_both_allow():
     assert route.judge_recorded(make_event(policy_hash=rules.hash, consent=CHOICE, consent_source="cookie")) is None
 
 
+@pytest.mark.parametrize(
+    ("other", "consent", "expected"),
+    [
+        ('purposes = ["analytics"]', {"marketing": "given"}, "consent"),
+        ('purposes = ["statistics"]', {"marketing": "given", "analytics": "refused"}, "consent"),
+        ('purposes = ["analytics"]', {"marketing": "given", "analytics": "given"}, None),
+        ('purposes = ["security"]', CHOICE, "consent"),  # that nobody is asked about
+    ],
+)
+def test_a_third_party_needs_consent_for_each_purpose_of_its_sink(other, consent, expected):
+    """Whichever of the sink's entries names it."""
+    rules = policy('party = "third"\npurposes = ["marketing"]', other, rest=PURPOSES)
+    event = make_event(policy_hash=rules.hash, consent=consent, consent_source="cookie")
+    assert Route(rules, "s").judge_recorded(event) == expected
+
+
 @pytest.mark.parametrize("before", [None, "", policy().hash, policy('party = "first"').hash])
 def test_what_was_recorded_under_another_policy_is_withheld(before):
     """The visitor consented, but to a policy in which this sink was nobody's, or ours."""

@@ -146,7 +146,7 @@ class Notice:
         )
 
     def policy_data(self) -> dict[str, object]:
-        """The policy for machines. Lifetimes and retention in days; texts as the policy has them."""
+        """The policy for machines. Lifetimes and retention in days; texts as the policy has them; own sinks unnamed."""
         document = self._policy.document.model_dump(mode="json")
         consent = document["consent"]
         return {
@@ -161,7 +161,11 @@ class Notice:
             "purposes": document["purposes"],
             "cookies": [cookie.model_dump(mode="json") for cookie in self._cookies],
             "limits": {"default": self._levels(consented=False), "consented": self._levels(consented=True)},
-            "recipients": document["sinks"],
+            "recipients": [
+                # Everybody may read this: where the site's own databases are is nobody's business.
+                {**sink, "name": sink["name"] if sink["party"] == "third" else None}
+                for sink in document["sinks"]
+            ],
             "signals": {name: consent[name] for name in ("gpc", "dnt", "choice_outranks_signal")},
             "changes": document["changes"],
         }

@@ -70,7 +70,12 @@ class Route:
     def __init__(self, policy: PrivacyPolicy, name: str) -> None:
         self._policy = policy
         recipient = recipient_of(policy.document, name)
-        self._third = [entry for entry in recipient.entries if entry.party == "third"]
+        # A third party needs consent for each purpose of its sink, also for one that another entry names.
+        self._third = [
+            entry.model_copy(update={"purposes": recipient.purposes})
+            for entry in recipient.entries
+            if entry.party == "third"
+        ]
         self._asked = [purpose for purpose in ASKED_PURPOSES if purpose in recipient.purposes]
         self._sample = recipient.sample
         self._left_out = {column.name: None for column in COLUMNS if column.name not in recipient.columns}

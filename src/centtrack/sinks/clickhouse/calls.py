@@ -24,6 +24,8 @@ _SETTINGS = {
     "insert_deduplicate": "1",
     "input_format_parallel_parsing": "0",  # it cuts a body of 10 MB and more into parts
     "max_partitions_per_insert_block": "0",  # a batch of what was imported may be of many months
+    "input_format_allow_errors_num": "0",  # else rows that don't fit are lost in silence
+    "input_format_allow_errors_ratio": "0",
     "date_time_input_format": "best_effort",
     "input_format_null_as_default": "1",
     "input_format_skip_unknown_fields": "1",

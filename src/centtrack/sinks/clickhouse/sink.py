@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 
-from centtrack.errors import CenttrackError, ConfigurationError, Rejected
+from centtrack.errors import CenttrackError, ConfigurationError
 from centtrack.event import Event
-from centtrack.schema.clickhouse import FIRST_DAY, LAST_DAY, WINDOW, quote
+from centtrack.schema.clickhouse import WINDOW, quote
 from centtrack.schema.fields import EVENT_FIELDS
 from centtrack.sinks import tls
 from centtrack.sinks.base import Batch
 from centtrack.sinks.clickhouse.calls import ClickHouseCalls, DeniedError, MissingError
+from centtrack.sinks.clickhouse.limits import refuse_misfits
 from centtrack.sinks.clickhouse.table import DEFAULT_TABLE, Target, find_missing
 from centtrack.sinks.finding import Finding
 from centtrack.sinks.http_calls import need_httpx
@@ -25,9 +26,6 @@ _OLDEST = (23, 3)
 _REPLICATED = ("Replicated", "Shared")  # engines that remember inserts without being told
 _WINDOW = re.compile(r"\bnon_replicated_deduplication_window = [1-9]")
 _COLUMNS = ", ".join(quote(field.name) for field in EVENT_FIELDS)  # not the date: the server works it out
-
-# Years that a day of the table may not have, and those behind them that the event itself has to tell.
-_FAR = re.compile(rb'"time":"(?!19[7-9]|20|21[0-3])\d{4}')
 
 _Look = tuple[str | None, str | None]  # what is wrong, and what mends it
 _GOOD: _Look = (None, None)
@@ -70,9 +68,7 @@ class ClickHouseSink:
             RetryLater: if it may work later.
         """
         batch = events if isinstance(events, Batch) else Batch(events)
-        if _FAR.search(batch.lines) and any(not FIRST_DAY <= event.time.date() <= LAST_DAY for event in batch):
-            # The server would store it under some day in between, without an error.
-            raise Rejected(f"its day isn't between {FIRST_DAY} and {LAST_DAY}, as ClickHouse's days are")
+        refuse_misfits(batch)
         self._insert(batch.lines, _token(batch) if batch.stream else None)
 
     def close(self) -> None:

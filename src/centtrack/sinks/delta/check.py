@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def _look_at_parent(folder: Path) -> Finding | None:
     if not there.is_dir():
         return Finding("folder", f"{there} is a file", _ELSEWHERE)
     if not os.access(there, os.W_OK | os.X_OK):
-        fix = f"mkdir -p {folder} && chown $USER {folder}"
+        fix = f"sudo install -d -m 700 -o {os.geteuid()} {shlex.quote(str(folder))}"
         return Finding("folder", f"no folder can be made in {there} by this user", fix)
     return None
 

@@ -28,6 +28,8 @@ _FOLDER = re.compile(r"[^\x00-\x20\x7f?#@\\]+")
 _STATUS = re.compile(r"non-2xx status code\W+(?:\[\d+m\W*)*([1-5]\d\d)\b")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _OS_ERROR = re.compile(r"\(os error (\d{1,5})\)")
+_NO_ANSWER = re.compile(r"error sending request|error reading a body|operation timed out")
+_UNTRUSTED = re.compile(r"invalid peer certificate|InvalidCertificate")
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
 _NOT_ALLOWED = {"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "RequestTimeTooSkewed"}
 _NO_CREDENTIALS = ("169.254.169.254", "metadata.google.internal")  # where a client looks that was given none
@@ -81,8 +83,13 @@ def told(name: str, error: Exception, doing: str = "write") -> CenttrackError:
         return MissingBucketError(name)
     if any(place in text for place in _NO_CREDENTIALS):
         return ConfigurationError(f"can't {doing} {name}: there are no credentials. {_come_from(name)}")
+    if _UNTRUSTED.search(text):
+        return ConfigurationError(
+            f"can't {doing} {name}: the store's certificate isn't trusted or names another host. SSL_CERT_FILE names "
+            "the file of another authority"
+        )
     if not status:
-        return RetryLater(f"can't {doing} {name}: {_said_by_the_system(error) or type(error).__name__}")
+        return RetryLater(f"can't {doing} {name}: {_said_by_the_system(error) or _why_no_status(error)}")
     problem = f"can't {doing} {name}: the store answers {status} {code}".rstrip()
     means = _what_to_mend(name, status, code)
     return ConfigurationError(f"{problem}: {means}") if means else RetryLater(problem)
@@ -92,6 +99,10 @@ def _said_by_the_system(error: Exception) -> str | None:
     """As "No space left on device", which deltalake puts at the end of a text with paths and addresses."""
     number = _first(_OS_ERROR, str(error))
     return os.strerror(int(number)) if number else getattr(error, "strerror", None)
+
+
+def _why_no_status(error: Exception) -> str:
+    return "the store doesn't answer, or not to the end" if _NO_ANSWER.search(str(error)) else type(error).__name__
 
 
 def _what_to_mend(name: str, status: str, code: str) -> str | None:

@@ -38,6 +38,7 @@ _REQUEST_S = 50.0
 _LATER = {429, 502, 503, 504}  # OTLP 1.x, "Retryable Response Codes": these, and no other
 _CONTENT_TYPE = "application/x-protobuf"
 _VARIABLES = ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_SERVICE = "OTEL_SERVICE_NAME"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 # What says where a request ends, how its answer comes, or what becomes of the connection.
@@ -65,7 +66,7 @@ class OtlpSink:
         self.name = f"{scheme}://{parts.servers}/{path}"
         self._url = f"{scheme.removeprefix('otlp+')}://{parts.servers}/{quote(path)}"
         self._headers = {**authorization(parts), **read_headers()}
-        self._service = os.environ.get("OTEL_SERVICE_NAME")
+        self._service = _read_service()
         self._caller = HttpCaller(self.name, Tls.read(scheme, parts.options), _REQUEST_S)
 
     def open(self) -> None:
@@ -125,6 +126,15 @@ def _left_out(answer: bytes) -> int:
     except DecodeError:
         return 0
     return max(0, rejected)
+
+
+def _read_service() -> str | None:
+    name = os.environ.get(_SERVICE)
+    try:
+        (name or "").encode()
+    except UnicodeEncodeError:  # it would stand in each request: no event could be sent, and all were dead letters
+        raise ConfigurationError(f"${_SERVICE} isn't UTF-8") from None
+    return name
 
 
 def read_headers() -> dict[str, str]:

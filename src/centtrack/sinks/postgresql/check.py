@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from uuid import uuid4
 
 import psycopg
@@ -14,9 +15,11 @@ from centtrack.errors import CenttrackError
 from centtrack.event import Event
 from centtrack.sinks.finding import Finding
 from centtrack.sinks.postgresql.errors import StatementNeededError, explain
+from centtrack.sinks.postgresql.server import cut
 from centtrack.sinks.postgresql.table import Begin, TargetTable
 
 _OLDEST = 120_000
+_WITHIN_S = 60.0
 _OWN_HOSTS = ("localhost", "127.", "::1", "/")
 
 Write = Callable[[Connection, list[Event]], None]
@@ -45,7 +48,7 @@ class Examination:
         except psycopg.Error as error:
             yield Finding("reaches the server", str(explain(error, self._name, "")))
             return
-        with closing(connection):
+        with contextlib.closing(connection), _within(connection, _WITHIN_S):
             yield Finding("reaches the server")
             yield _look_at_version(connection)
             yield _look_at_encryption(connection)
@@ -73,6 +76,18 @@ class Examination:
             else:
                 found.append(Finding(what, str(told)))
         return found
+
+
+@contextlib.contextmanager
+def _within(connection: Connection, seconds: float) -> Iterator[None]:
+    """Cut a connection whose server stands still: its own limits don't count then, and libpq has none."""
+    timer = threading.Timer(seconds, cut, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _look_at_version(connection: Connection) -> Finding:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 
 import psycopg
 from psycopg import Connection
@@ -71,3 +73,12 @@ class Server:
         )
         # Nothing is prepared: PgBouncer may give each transaction another session.
         return psycopg.connect(parameters, autocommit=True, prepare_threshold=None)
+
+
+def cut(connection: Connection) -> None:
+    """Wake the thread that waits for the server, which finds the connection at its end; from another thread.
+
+    libpq's connection belongs to the thread that waits on it, so nothing of it is called.
+    """
+    with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)

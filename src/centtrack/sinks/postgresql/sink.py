@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ try:
     from centtrack.sinks.postgresql import rows
     from centtrack.sinks.postgresql.check import Examination
     from centtrack.sinks.postgresql.errors import explain
-    from centtrack.sinks.postgresql.server import OPTIONS, Server
+    from centtrack.sinks.postgresql.server import OPTIONS, Server, cut
     from centtrack.sinks.postgresql.table import TargetTable
 except ImportError:
     psycopg = None  # type: ignore[assignment]
@@ -126,9 +125,7 @@ class PostgresqlSink:
             return
         with contextlib.suppress(psycopg.Error):
             connection.cancel_safe(timeout=_CANCEL_S)
-        # libpq's connection belongs to the thread that waits on it, which this wakes.
-        with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
-            wire.shutdown(socket.SHUT_RDWR)
+        cut(connection)
 
     def _end(self, connection: Connection) -> None:
         """Close a connection in the thread that used it last; by now another one may be in its place."""

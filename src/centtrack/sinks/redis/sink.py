@@ -24,8 +24,8 @@ try:
 except ImportError:
     look = None  # type: ignore[assignment]
 
-# The mark is set last: if an entry can't be added, the batch isn't marked. Set to what it was it is first: else who may
-# add entries and set no mark would add them again and again.
+# The mark is set last: if an entry can't be added, the batch isn't marked. Before that it is set to what it was: a user
+# who may add entries, but set no mark, would add them again at each attempt.
 SCRIPT = """
 local stream, sequence, max_length = ARGV[1], ARGV[2], ARGV[3]
 if stream ~= '' then
