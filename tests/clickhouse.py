@@ -195,14 +195,14 @@ class _Front(BaseHTTPRequestHandler):
                     session.query(f"set {name} = {_literal(value)}")
             if database := parameters.get("database"):
                 session.query(f"use `{database}`")
-            if found := _INSERT.fullmatch(parameters["query"]):
+            query = parameters.get("query", "")
+            if found := _INSERT.fullmatch(query):
                 with session.send_insert(found[1], found[2]) as insert:
                     insert.append(body)
                     insert.finish()
                 return b""
-            assert not body, "a body belongs to an insert"
             values = {name[6:]: value for name, value in parameters.items() if name.startswith("param_")}
-            return session.query(parameters["query"], "TabSeparated", params=values).bytes()
+            return session.query(query + body.decode(), "TabSeparated", params=values).bytes()
         finally:
             session.close()
 

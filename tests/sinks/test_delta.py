@@ -270,6 +270,15 @@ def test_what_another_wrote_of_another_stream_in_between_is_noticed(lake, monkey
     assert sorted(ids(lake)) == ["1", "2", "3"]
 
 
+def test_events_of_no_stream_hide_nothing_of_another(lake):
+    one, two = opened(lake), opened(lake)
+    one.write(numbered(1, 1))
+    two.write(numbered(2, 2))
+    one.write([make_event(event_id="3")])
+    one.write(numbered(2, 2))
+    assert sorted(ids(lake)) == ["1", "2", "3"]
+
+
 def numbered(first, last, stream="topic-0"):
     events = [make_event(event_id=str(number)) for number in range(first, last + 1)]
     return Batch(events, stream=stream, sequence=last, first=first)

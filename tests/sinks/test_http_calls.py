@@ -145,8 +145,18 @@ def test_redirects_are_not_followed(caller):
 
 
 def test_nobody_there(caller):
-    with pytest.raises(RetryLater, match="does not answer: ConnectError"):
+    with pytest.raises(RetryLater, match="does not answer: nothing listens there"):
         caller().post(f"http://127.0.0.1:{free_port()}/", b"", {})
+
+
+def test_what_is_wrong_with_the_address_is_told(caller):
+    with receiver() as plain:
+        for url, words in (
+            (f"https://127.0.0.1:{plain.port}/", "TLS fails; is that port one without TLS"),
+            ("http://nowhere.invalid/", "nowhere.invalid has no address"),
+        ):
+            with pytest.raises(RetryLater, match=words):
+                caller().post(url, b"", {})
 
 
 def test_certificates(caller, authority):

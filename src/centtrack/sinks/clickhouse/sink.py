@@ -163,5 +163,6 @@ def _read(url: str) -> SinkUrl:
 
 
 def _token(batch: Batch) -> str:
-    """What the table knows a batch by."""
-    return hashlib.sha256(f"{batch.stream}\0{batch.sequence}".encode()).hexdigest()
+    """What the table knows a batch by. Of a stream that numbers events the first too: there bounds may shift."""
+    first = "" if batch.first is None else f"\0{batch.first}"
+    return hashlib.sha256(f"{batch.stream}\0{batch.sequence}{first}".encode()).hexdigest()
