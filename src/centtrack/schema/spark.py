@@ -27,7 +27,7 @@ def create_table(table: str, *, database: str | None = None) -> str:
     name = f"{quote(database)}.{quote(table)}" if database else quote(table)
     columns = ",\n".join(f"  {_column(field)} comment {_literal(field.comment)}" for field in FIELDS)
     # Else least and greatest values stand in the table's log, where no deletion of rows reaches them.
-    properties = "tblproperties ('delta.dataSkippingStatsColumns' = 'date,time')"
+    properties = "tblproperties ('delta.dataSkippingStatsColumns' = 'time')"
     return f"create table if not exists {name} (\n{columns}\n)\nusing delta\npartitioned by (`date`)\n{properties};\n"
 
 
