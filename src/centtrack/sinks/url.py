@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ada_url import idna_to_ascii
 
@@ -105,6 +105,21 @@ def read_url(
     Raises:
         ConfigurationError: if it is no such URL, a variable isn't set, or an option isn't known or is given twice.
     """
+    scheme, parts = _split(url, schemes)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, has_password, password = credentials.partition(":")
+    return SinkUrl(
+        scheme=scheme,
+        hosts=tuple(_read_host(scheme, host, port) for host in hosts.split(",") if hosts or needs_host),
+        path=_plain(scheme, unquote(parts.path.removeprefix("/"))),
+        user=filled(scheme, unquote(user)) if user else None,
+        password=filled(scheme, unquote(password)) if has_password else None,
+        options=read_options(scheme, parts.query, options),
+    )
+
+
+def _split(url: str, schemes: Collection[str]) -> tuple[str, SplitResult]:
+    """The scheme, and the rest in its parts."""
     scheme, separator, rest = url.partition("://")
     if scheme not in schemes or not separator:
         wanted = " or ".join(f"{one}://HOST/…" for one in schemes)
@@ -120,16 +135,7 @@ def read_url(
     except ValueError:  # its text shows the URL
         raise ConfigurationError(f"the URL of {scheme}: has a host that can't be read") from None
     refuse_at(scheme, parts.path + parts.query)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, has_password, password = credentials.partition(":")
-    return SinkUrl(
-        scheme=scheme,
-        hosts=tuple(_read_host(scheme, host, port) for host in hosts.split(",") if hosts or needs_host),
-        path=_plain(scheme, unquote(parts.path.removeprefix("/"))),
-        user=filled(scheme, unquote(user)) if user else None,
-        password=filled(scheme, unquote(password)) if has_password else None,
-        options=read_options(scheme, parts.query, options),
-    )
+    return scheme, parts
 
 
 def _read_host(scheme: str, text: str, port: int) -> Host:
