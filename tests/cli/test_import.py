@@ -96,6 +96,18 @@ def test_a_sink_that_the_policy_forbids_gets_nothing_of_a_log(cli, log, tmp_path
     assert not (tmp_path / "events.jsonl").exists()
 
 
+def test_a_third_partys_name_in_another_spelling_gets_nothing_of_a_log(cli, log, tmp_path):
+    declared = '[[sinks]]\nname = "jsonl:elsewhere.jsonl"\nparty = "third"\n'
+    (tmp_path / "third.toml").write_text(declared)
+    refused = cli("import", log, "--sink", "jsonl:events.jsonl", "--policy", "third.toml")
+    assert (refused.code, 'names "jsonl:elsewhere.jsonl" as a third party\'s' in refused.err) == (2, True)
+    assert not (tmp_path / "events.jsonl").exists()
+    # One of several that are declared is no misspelled one.
+    (tmp_path / "third.toml").write_text(f'{declared}[[sinks]]\nname = "jsonl:events.jsonl"\n')
+    assert cli("import", log, "--sink", "jsonl:events.jsonl", "--policy", "third.toml").code == 0
+    assert (tmp_path / "events.jsonl").exists()
+
+
 def test_standard_input(cli, log, count, monkeypatch):
     with log.open("rb") as file:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))

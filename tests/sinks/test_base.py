@@ -45,3 +45,20 @@ def test_a_line_that_is_no_event_is_told_when_its_part_is_read(events, lines):
     assert next(parts)[0] == events[0]
     with pytest.raises(UnreadableBatchError):
         list(parts)
+
+
+class Name(msgspec.Struct):
+    event_id: str
+
+
+def test_heads_stand_before_their_lines(events, lines):
+    for batch in (Batch(events), Batch(lines=lines)):
+        heads = batch.heads(msgspec.json.Decoder(Name))
+        assert [head.event_id for head, _ in heads] == [event.event_id for event in events]
+        assert [line for _, line in heads] == lines.splitlines()
+
+
+@pytest.mark.parametrize("line", [b"{}", b"", b"[", b'{"event_id":"\xff"}'])
+def test_heads_of_what_is_no_event(lines, line):
+    with pytest.raises(UnreadableBatchError):
+        Batch(lines=lines + line + b"\n").heads(msgspec.json.Decoder(Name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import os
 import random
@@ -588,11 +589,20 @@ def test_check_of_a_file(lake):
     assert found(lake)[0].problem == f"{lake} is a file"
 
 
+def refuse(**_options):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_check_of_a_folder_that_cannot_be_made():
+    [finding] = found("/proc/nowhere/lake")
+    assert finding.problem.startswith("no folder can be made in /proc by this user: ")
+
+
 def test_check_says_how_a_folder_is_made(tmp_path, monkeypatch):
     lake = tmp_path / "the team's lake"
     with monkeypatch.context() as patch:
-        patch.setattr("os.access", lambda *_: False)
+        patch.setattr("tempfile.TemporaryFile", refuse)  # a superuser may write anywhere
         [finding] = found(lake)
-    assert finding.problem == f"no folder can be made in {tmp_path} by this user"
+    assert finding.problem == f"no folder can be made in {tmp_path} by this user: Permission denied"
     subprocess.run(finding.fix.removeprefix("sudo "), shell=True, check=True)
     assert (lake.stat().st_uid, stat.S_IMODE(lake.stat().st_mode)) == (os.geteuid(), 0o700)

@@ -191,7 +191,9 @@ def test_rights_are_named_and_after_a_fatal_error_there_is_a_new_producer(kafka,
     """A producer that may write nowhere fails for good: it can't get the number that makes it idempotent."""
     kafka.make_topic("guarded", 1)
     sink, sent = KafkaSink(sasl_url(kafka, "guarded", user)), batch()
-    with pytest.raises(ConfigurationError, match=r"kafka-acls\.sh .* --topic guarded"):
+    with pytest.raises(
+        ConfigurationError, match=rf"kafka-acls\.sh .* --allow-principal User:{user} .* --topic guarded"
+    ):
         sink.write(sent)
     allow(kafka.admin, user, "guarded", AclOperation.DESCRIBE)
     eventually(lambda: what_open_raises(sink) is None)
@@ -271,9 +273,8 @@ def test_who_is_not_let_in_is_told(kafka, user, of, said, capfd):
     [
         lambda kafka: url_of(kafka, "events") + "?security=ssl",
         lambda kafka: f"kafka://{kafka.ssl_servers}/events",
-        lambda _: f"kafka://127.0.0.1:{free_port()}/events",
     ],
-    ids=["TLS where there is none", "no TLS where there is", "nobody"],
+    ids=["TLS where there is none", "no TLS where there is"],
 )
 def test_no_answer_is_waited_for(kafka, of, monkeypatch, capfd):
     monkeypatch.setattr("centtrack.sinks.kafka.client.FOUND_WITHIN_S", 0.3)
@@ -282,6 +283,25 @@ def test_no_answer_is_waited_for(kafka, of, monkeypatch, capfd):
     (finding,) = KafkaSink(of(kafka)).check()
     assert "no broker answers" in finding.problem
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ("127.0.0.1:{}", "nothing listens there"),
+        ("127.0.0.1:{0},127.0.0.2:{0}", "nothing listens there"),
+        ("no-such-host.invalid:{}", "no such host is known"),
+        ("[::1]:{}", "nothing listens there"),
+        ("no-such-host.invalid:{0},127.0.0.1:{0}", "see option security"),  # each for a reason of its own
+    ],
+)
+def test_why_there_is_no_connection(servers, said, monkeypatch):
+    monkeypatch.setattr("centtrack.sinks.kafka.client.FOUND_WITHIN_S", 2.0)
+    url = f"kafka://{servers.format(free_port())}/events"
+    with pytest.raises(RetryLater, match=rf"no broker answers[:;] .*{said} \(_\w+\)$"):
+        KafkaSink(url).open()
+    (finding,) = KafkaSink(url).check()
+    assert said in finding.problem
 
 
 def test_a_forked_child_has_a_producer_of_its_own(kafka, topic):
@@ -345,7 +365,9 @@ def test_check_says_what_is_wrong_with_a_topic(kafka):
         "careless", 1, min_insync_replicas="1", unclean_leader_election_enable="true", cleanup_policy="compact",
         message_timestamp_type="LogAppendTime", message_timestamp_before_max_ms="1000", max_message_bytes="1000",
     )  # fmt: skip
-    fixes = [finding.fix for finding in KafkaSink(url_of(kafka, "careless")).check() if finding.problem]
+    findings = [finding for finding in KafkaSink(url_of(kafka, "careless")).check() if finding.problem]
+    assert "deletes old messages (cleanup.policy=compact)" in [finding.what for finding in findings]
+    fixes = [finding.fix for finding in findings]
     assert [fix.partition("--add-config ")[2] for fix in fixes] == [
         "min.insync.replicas=2",
         "unclean.leader.election.enable=false",

@@ -517,8 +517,8 @@ def lacking(database, what):
         database.run("grant create on schema public to writer")
         return "?create=no"
     day = NOW.date()
-    partition = ddl.partition_statement("event", "public", "month", day)
-    database.run(f"{ddl.create_table('event')} {partition}; {WRITES}")
+    partitions = "; ".join(ddl.partitions_due("event", "public", "month", day))
+    database.run(f"{ddl.create_table('event')} {partitions}; {WRITES}")
     statements = {
         "column": "alter table event drop column city",
         "column, not wanted": "alter table event drop column city; alter table event owner to writer",
@@ -576,10 +576,35 @@ def test_what_check_tells_to_run_is_enough(database, make_sink, options):
     assert database.count() == 1
 
 
-def test_a_schema_that_is_not_there(database, make_sink):
-    sink = make_sink(f"{database.url}?schema=web")
-    with pytest.raises(ConfigurationError, match="no such schema"):
+@pytest.mark.parametrize("options", ["", "&create=no"])
+def test_a_schema_that_is_not_there_comes_with_what_makes_it(database, make_sink, options):
+    sink = make_sink(f"{database.as_writer}?schema=web{options}")
+    with pytest.raises(ConfigurationError, match='create schema "web";'):
         sink.open()
+    *_, last = sink.check()
+    assert last.problem.startswith("there is no")
+    database.run(last.fix)
+    sink.write([make_event(time=NOW)])
+    assert database.count("web.event") == 1
+
+
+@pytest.mark.parametrize("division", ["month", "day"])
+@pytest.mark.parametrize("create", ["yes", "no"])
+def test_partitions_of_the_time_that_comes_are_looked_for(database, make_sink, division, create):
+    """Else all is well until the month ends, and then nothing is delivered."""
+    due = ddl.partitions_due("event", "public", division, NOW.date())
+    make = f"{ddl.create_table('event', partition=division)} {'; '.join(due[:-1])}; {WRITES}"
+    database.run(make)
+    for url, problems in ((database.as_writer, 1), (database.url, int(create == "no"))):
+        sink = make_sink(f"{url}?partition={division}&create={create}")
+        found = [finding for finding in sink.check() if finding.problem]
+        assert len(found) == problems
+        for finding in found:
+            assert "has its partitions for the time that comes" in finding.what
+            assert finding.fix == f"{due[-1]};"
+    assert len(database.tables()) == len(due)  # what was tried is rolled back
+    database.run(due[-1])
+    assert not [finding for finding in sink.check() if finding.problem]
 
 
 def test_writing_needs_no_right_to_read(database, opened):
@@ -866,7 +891,7 @@ def test_credentials_come_from_the_environment(database, opened, monkeypatch):
 def test_other_refusals_are_told_in_plain_words(server, database, make_sink):
     no_database = database.url.replace(database.name, "nowhere")
     for url, said in (
-        (no_database, "no such database"),
+        (no_database, r"no such database\..* create database \"nowhere\" encoding 'UTF8' template template0;$"),
         (f"{database.url}?sslmode=require", "has no TLS"),
         (database.url.replace("127.0.0.1", "no-such-host.invalid"), "name isn't known"),
         (database.url.replace(f":{server.port}", ":1"), "connection refused"),

@@ -19,7 +19,7 @@ from centtrack.delivery.records import Limits
 from centtrack.delivery.sending.deliverer import Deliverer
 from centtrack.importing import ImportSummary, LogFile, LogImport
 from centtrack.policy.policy import PrivacyPolicy
-from centtrack.policy.recipients import recipient_of, refuse_forbidden
+from centtrack.policy.recipients import check_sinks, recipient_of
 from centtrack.sinks.base import Sink, is_storing, name_of
 from centtrack.sinks.open import open_sink
 
@@ -40,7 +40,7 @@ def import_log(
     """Import an access log, through the same limits as live requests. Repeat it, and nothing is doubled."""
     rules = read_policy(policy)
     target = open_sink(read_sink(sink))
-    refuse_forbidden(rules, [name_of(target)])
+    check_sinks(rules, [name_of(target)])
     if recipient_of(rules.document, name_of(target)).is_third:
         errors.print(
             f"{escape(name_of(target))} is a third party's, says {escape(rules.source)}: it may only get events of "

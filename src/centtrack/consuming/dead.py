@@ -86,7 +86,7 @@ class DeadLetters:
             self._trouble = Trouble()
             self._producer = make_producer(self._settings, self._trouble)
             codes = find_topic(self._producer, self._settings, self._trouble)
-            raise_for(self._settings, codes, "no broker answers")
+            raise_for(self._settings, codes, self._trouble.not_reached(self._settings))
         return self._producer
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, cast
-from urllib.parse import parse_qsl, urlencode
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
@@ -15,13 +14,10 @@ from centtrack.sinks.kafka.client import find_topic, silent
 from centtrack.sinks.kafka.errors import Trouble, raise_for
 from centtrack.sinks.kafka.settings import Settings, read_settings
 
-if TYPE_CHECKING:
-    from confluent_kafka import Producer
-
 _GROUP = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _DEAD = ".dead"
 _POLL_WITHIN_MS = 300_000  # a member that asks for nothing for so long is taken for dead by the others
-_ACLS = "kafka-acls.sh --bootstrap-server {servers} --add --allow-principal User:NAME --operation Read "
+_ACLS = "kafka-acls.sh --bootstrap-server {servers} --add --allow-principal {principal} --operation Read "
 _REFUSED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read topic {topic}: " + _ACLS + "--topic {topic}",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "this user may not join group {group}: " + _ACLS + "--group {group}",
@@ -69,16 +65,11 @@ def read_source(url: str, sink_name: str) -> Source:
     Raises:
         ConfigurationError: if it says nothing that can be used.
     """
-    base, question, query = url.partition("?")
-    options = parse_qsl(query, keep_blank_values=True)
-    groups = [value for name, value in options if name == "group"]
-    if len(groups) > 1 or not all(map(_GROUP.fullmatch, groups)):
-        raise ConfigurationError(
-            "kafka: option group is given once, with letters, digits, dots, dashes and underscores, at most 200"
-        )
-    rest = urlencode([(name, value) for name, value in options if name != "group"])
-    settings = read_settings(base + (question + rest if rest else ""))
-    return Source(settings, groups[0] if groups else _default_group(sink_name))
+    settings = read_settings(url, "group")
+    group = settings.more.get("group", _default_group(sink_name))
+    if not _GROUP.fullmatch(group):
+        raise ConfigurationError("kafka: option group has letters, digits, dots, dashes and underscores, at most 200")
+    return Source(settings, group)
 
 
 def _default_group(sink_name: str) -> str:
@@ -128,11 +119,11 @@ def check_topics(consumer: Consumer, source: Source, trouble: Trouble) -> str:
         ConfigurationError: if one isn't there, or nothing is told to this user; says what mends it.
         RetryLater: if no broker answers.
     """
-    asking = cast("Producer", consumer)  # it is asked for topics in the same words
-    for code in (codes := find_topic(asking, source.settings, trouble)):
+    for code in (codes := find_topic(consumer, source.settings, trouble)):
         raise_if_refused(source, code)
-    raise_for(source.settings, codes, "no broker answers")
-    raise_for(source.dead, find_topic(asking, source.dead, trouble), "no broker answers")
+    raise_for(source.settings, codes, trouble.not_reached(source.settings))
+    codes = find_topic(consumer, source.dead, trouble)
+    raise_for(source.dead, codes, trouble.not_reached(source.dead))
     return str(consumer.list_topics(source.topic, timeout=10).cluster_id)
 
 
@@ -143,5 +134,8 @@ def raise_if_refused(source: Source, code: int) -> None:
         ConfigurationError: if so.
     """
     if code in _REFUSED:
-        words = _REFUSED[code].format(topic=source.topic, group=source.group, servers=source.settings.servers)
+        settings = source.settings
+        words = _REFUSED[code].format(
+            topic=source.topic, group=source.group, servers=settings.servers, principal=settings.principal
+        )
         raise ConfigurationError(f"{source.name}: {words}")

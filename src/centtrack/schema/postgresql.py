@@ -71,11 +71,18 @@ def partitions_due(table: str, schema: str, partition: Partition, today: dt.date
     """Statements that make the partitions for now and for the time that comes: two months, or eight days."""
     if partition == "none":
         return []
+    return [partition_statement(table, schema, partition, day) for day in days_due(partition, today)]
+
+
+def days_due(partition: Partition, today: dt.date) -> list[dt.date]:
+    """A day of each of the partitions for now and for the time that comes, in their order."""
+    if partition == "none":
+        return []
     step = dt.timedelta(days=1 if partition == "day" else 31)
     days = [today if partition == "day" else today.replace(day=1)]
     while len(days) < _AHEAD[partition]:
-        days.append(days[-1] + step)
-    return [partition_statement(table, schema, partition, day) for day in days]
+        days.append((days[-1] + step) if partition == "day" else (days[-1] + step).replace(day=1))
+    return days
 
 
 def add_missing_columns(table: str, present: Collection[str], *, schema: str = "public") -> list[str]:

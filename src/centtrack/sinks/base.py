@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, overload, runtime_checkable
+from typing import Protocol, TypeVar, overload, runtime_checkable
 
 import msgspec
 
@@ -14,6 +14,8 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
 
 _PART = 300_000  # bytes of lines
+
+Head = TypeVar("Head")
 
 
 class UnreadableBatchError(CenttrackError):
@@ -93,6 +95,24 @@ class Batch(Sequence[Event]):
             return _decoder.decode_lines(lines)
         except msgspec.DecodeError as error:
             raise UnreadableBatchError(f"{self!r}: {error}") from None
+
+    def heads(self, decoder: msgspec.json.Decoder[Head]) -> list[tuple[Head, bytes]]:
+        """Each line, and before it what a sink needs to know of its event.
+
+        Args:
+            decoder: of a struct with some of an event's columns.
+
+        Raises:
+            UnreadableBatchError: if a line is no event.
+        """
+        lines = self.lines.splitlines()
+        try:
+            heads = decoder.decode_lines(self.lines)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            heads = []
+        if len(heads) != len(lines):
+            raise UnreadableBatchError(f"{self!r}: a line is no event")
+        return list(zip(heads, lines, strict=True))
 
     @property
     def lines(self) -> bytes:

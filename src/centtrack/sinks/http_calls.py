@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from centtrack import __version__
 from centtrack.errors import ConfigurationError, MissingExtraError, Rejected, RetryLater
 from centtrack.locks import no_fork
+from centtrack.sinks.causes import find_cause
 from centtrack.sinks.destination import look_up
 from centtrack.sinks.tls import Tls
 from centtrack.sinks.url import SinkUrl
@@ -34,10 +35,6 @@ except ImportError:
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})  # RFC 9110, 6585, 8470
 _REFUSED = {400, 413, 415, 422}  # the batch, or an event of it
 _LONGEST_WAIT_S = 3_600.0
-_WHYS: dict[type[BaseException], str] = {
-    ConnectionRefusedError: "nothing listens there (ConnectionRefusedError)",
-    ssl.SSLError: "TLS fails; is that port one without TLS? (SSLError)",
-}
 _MAX_ANSWER = 65_536  # bytes that are read of an answer
 _UNPACKED = {b"content-encoding", b"content-length", b"transfer-encoding"}  # don't hold for what was read
 
@@ -121,7 +118,7 @@ class HttpCaller:
                 f"{self._name}: user, password or a header holds a character that can't be sent"
             ) from None
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
-            raise RetryLater(f"{self._name} does not answer: {_why(error)}") from None
+            raise RetryLater(f"{self._name} does not answer: {find_cause(error)}") from None
 
 
 class _Line:
@@ -165,14 +162,6 @@ class _Line:
                 self._pool.close()
             finally:
                 self._using.release()
-
-
-def _why(error: BaseException) -> str:
-    """What lies behind an error of the connection, in words."""
-    name, behind = type(error).__name__, [error]
-    while (cause := behind[-1].__cause__ or behind[-1].__context__) and cause not in behind:
-        behind.append(cause)
-    return next((words for kind, words in _WHYS.items() if any(isinstance(one, kind) for one in behind)), name)
 
 
 def _host_of(url: httpcore.URL) -> str:

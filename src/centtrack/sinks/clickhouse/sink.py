@@ -80,11 +80,11 @@ class ClickHouseSink:
         looks = {
             "reaches a server that is new enough": self._look_at_version,
             f"finds table {self._target.quoted}": self._look_at_table,
-            "a batch that is sent again is stored once": self._look_at_window,
+            "stores a batch once that is sent again": self._look_at_window,
             "may insert": self._look_at_permission,
         }
         if self._target.retention_days is not None:
-            looks["old rows are deleted"] = self._look_at_retention
+            looks["deletes old rows"] = self._look_at_retention
         what = ""
         try:
             for what, look in looks.items():

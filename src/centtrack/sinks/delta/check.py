@@ -69,10 +69,12 @@ def _look_at_parent(folder: Path) -> Finding | None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         return Finding("folder", f"{there} is a file", _ELSEWHERE)
-    if not os.access(there, os.W_OK | os.X_OK):
+    try:
+        with tempfile.TemporaryFile(dir=there):  # rights alone don't say it, as in /proc
+            return None
+    except OSError as error:
         fix = f"sudo install -d -m 700 -o {os.geteuid()} {shlex.quote(str(folder))}"
-        return Finding("folder", f"no folder can be made in {there} by this user", fix)
-    return None
+        return Finding("folder", f"no folder can be made in {there} by this user: {error.strerror}", fix)
 
 
 def _read(location: str) -> None:

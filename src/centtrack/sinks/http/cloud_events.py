@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from centtrack.sinks.base import Batch, UnreadableBatchError
+from centtrack.sinks.base import Batch
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
 _MAX_BYTES = 1_000_000  # nginx, in front of many a receiver, takes no more if it isn't told to
@@ -85,14 +85,7 @@ def _message(ids: list[str], parts: list[bytes]) -> Message:
 
 def _encode_all(batch: Batch) -> Iterator[tuple[str, bytes]]:
     """Ids and CloudEvents, one after another."""
-    lines = batch.lines.splitlines()
-    try:
-        events = _decoder.decode_lines(batch.lines)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        events = []
-    if len(events) != len(lines):
-        raise UnreadableBatchError(f"{batch!r}: a line is no event")
-    for event, line in zip(events, lines, strict=True):
+    for event, line in batch.heads(_decoder):
         yield event.event_id, _encode(event, line)
 
 

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from centtrack.errors import ConfigurationError
 from centtrack.sinks.finding import Finding
 from centtrack.sinks.kafka.client import find_topic, give_up, make_producer, poll, silent
-from centtrack.sinks.kafka.errors import NOT_REACHED, Trouble, mending, name_of
+from centtrack.sinks.kafka.errors import Trouble, mending, name_of
 from centtrack.sinks.kafka.settings import PROBE_HEADER, Settings
 
 _WITHIN_S = 10.0
@@ -37,12 +37,14 @@ class _Rule(NamedTuple):
 
     Attributes:
         setting: its name.
+        what: what follows from a good value, in words.
         is_good: whether a value is as it should be.
         problem: what is wrong with others.
         better: value to set.
     """
 
     setting: str
+    what: str
     is_good: Callable[[str], bool]
     problem: str
     better: str
@@ -51,36 +53,42 @@ class _Rule(NamedTuple):
 _RULES = (
     _Rule(
         "min.insync.replicas",
+        "acknowledges what two brokers have",
         lambda value: int(value) >= 2,
         "an event is acknowledged when a single broker has it, and lost with that",
         "2",
     ),
     _Rule(
         "unclean.leader.election.enable",
+        "lets no broker take over that lacks events",
         lambda value: value == "false",
         "a broker that lacks acknowledged events may take over, and they are lost",
         "false",
     ),
     _Rule(
         "cleanup.policy",
+        "deletes old messages",
         lambda value: "delete" in value,
-        "events are never deleted: nothing comes after them with the same key",
+        "one goes only when another comes with the same key, and no other does",
         "delete",
     ),
     _Rule(
         "message.timestamp.type",
+        "keeps the events' own time",
         lambda value: value == "CreateTime",
         "messages bear the time of their delivery instead of the event's",
         "CreateTime",
     ),
     _Rule(
         "message.timestamp.before.max.ms",
+        "takes events that are a month old",
         lambda value: int(value) >= 30 * _DAY_MS,
         "events that waited long, or were imported, are refused",
         str(2**63 - 1),
     ),
     _Rule(
         "max.message.bytes",
+        "takes messages of 1 MB together",
         lambda value: int(value) >= _CLIENT_MAX_BYTES,
         "messages are sent together, up to 1 MB, and are refused together if that is more than the topic takes",
         "1048588",
@@ -99,7 +107,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     try:
         yield from _look(producer, settings, trouble)
     except KafkaException as error:
-        yield _finding("answers all that is asked", settings, {error.args[0].code()})
+        yield _finding("answers all that is asked", settings, {error.args[0].code()}, trouble)
     finally:
         give_up(producer, os.getpid())
 
@@ -107,10 +115,10 @@ def look(settings: Settings) -> Iterator[Finding]:
 def _look(producer: Producer, settings: Settings, trouble: Trouble) -> Iterator[Finding]:
     codes = find_topic(producer, settings, trouble)
     in_the_way = codes - _ABOUT_TOPIC
-    yield _finding("reaches the brokers, and is let in", settings, in_the_way)
+    yield _finding("reaches the brokers, and is let in", settings, in_the_way, trouble)
     if in_the_way:
         return
-    yield _finding(f"topic {settings.topic} is there, and may be seen", settings, codes)
+    yield _finding(f"finds topic {settings.topic}, and may see it", settings, codes, trouble)
     if codes:
         return
     topic = producer.list_topics(settings.topic, timeout=_WITHIN_S).topics[settings.topic]
@@ -119,7 +127,7 @@ def _look(producer: Producer, settings: Settings, trouble: Trouble) -> Iterator[
     yield from _try_out(producer, settings, trouble)
 
 
-def _finding(what: str, settings: Settings, codes: set[int]) -> Finding:
+def _finding(what: str, settings: Settings, codes: set[int], trouble: Trouble) -> Finding:
     """What was found, from codes of errors; a problem if there are any."""
     if not codes:
         return Finding(what)
@@ -127,7 +135,7 @@ def _finding(what: str, settings: Settings, codes: set[int]) -> Finding:
         found = mending(settings, code)
         if found:
             return Finding(what, *found)
-    return Finding(what, f"{NOT_REACHED} ({', '.join(map(name_of, sorted(codes)))})")
+    return Finding(what, f"{trouble.not_reached(settings)} ({', '.join(map(name_of, sorted(codes)))})")
 
 
 def _copies(topic: TopicMetadata) -> Finding:
@@ -155,7 +163,7 @@ def _settings_of_topic(settings: Settings, topic: TopicMetadata) -> Iterator[Fin
 
 
 def _judged(settings: Settings, rule: _Rule, value: str) -> Finding:
-    what = f"its {rule.setting} is {value}"
+    what = f"{rule.what} ({rule.setting}={value})"
     if rule.is_good(value):
         return Finding(what)
     alter = f"kafka-configs.sh --bootstrap-server {settings.servers} --alter --entity-type topics --entity-name"
@@ -190,7 +198,7 @@ def _try_out(producer: Producer, settings: Settings, trouble: Trouble) -> Iterat
     while len(producer) and time.monotonic() < until and not trouble.codes:
         poll(producer, trouble, _PAUSE_S)
     if not written:
-        yield _finding("may write", settings, codes | trouble.codes or {KafkaError._TIMED_OUT})
+        yield _finding("may write", settings, codes | trouble.codes or {KafkaError._TIMED_OUT}, trouble)
         return
     yield Finding("may write: a probe was written")
     yield _read_back(settings, written[0])
@@ -213,4 +221,4 @@ def _read_back(settings: Settings, written: Message) -> Finding:
                 return Finding("may not read what is written, and need not")
     finally:
         consumer.close()
-    return Finding("the probe was read back", f"it could not be read within {_WITHIN_S:.0f} s")
+    return Finding("reads the probe back", f"it could not be read within {_WITHIN_S:.0f} s")

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from centtrack.errors import ConfigurationError
 from centtrack.sinks.kafka.errors import Trouble, mending
@@ -57,25 +57,25 @@ def make_producer(settings: Settings, trouble: Trouble, *, reports_all: bool = F
         ) from None
 
 
-def find_topic(producer: Producer, settings: Settings, trouble: Trouble) -> set[int]:
+def find_topic(client: Producer | Consumer, settings: Settings, trouble: Trouble) -> set[int]:
     """Look whether the topic is there. It isn't made by this.
 
     Returns:
         Codes of what is in the way; none if the topic is there.
     """
     until, within_s = time.monotonic() + FOUND_WITHIN_S, _ANSWER_WITHIN_S
-    while (code := _ask_for_topic(producer, settings.topic, within_s)) != KafkaError.NO_ERROR:
-        poll(producer, trouble, _PAUSE_S)
+    while (code := _ask_for_topic(client, settings.topic, within_s)) != KafkaError.NO_ERROR:
+        poll(client, trouble, _PAUSE_S)
         if trouble.codes or mending(settings, code) or time.monotonic() > until:
             return {code, *trouble.codes}
         within_s = min(2 * within_s, _LONGEST_WAIT_S)
     return set()
 
 
-def poll(producer: Producer, trouble: Trouble, timeout_s: float) -> None:
-    """Let a producer tell what happened. Unlike this its `flush()` calls back while it raises a fatal error."""
+def poll(client: Producer | Consumer, trouble: Trouble, timeout_s: float) -> None:
+    """Let a client tell what happened. Unlike this a producer's `flush()` calls back while it raises a fatal error."""
     try:
-        producer.poll(timeout_s)
+        client.poll(timeout_s)
     except KafkaException as error:
         trouble.note(error.args[0])
 
@@ -93,9 +93,9 @@ def give_up(producer: Producer, made_by: int) -> None:
         _of_parents.append(producer)
 
 
-def _ask_for_topic(producer: Producer, topic: str, within_s: float) -> int:
+def _ask_for_topic(client: Producer | Consumer, topic: str, within_s: float) -> int:
     try:
-        error = producer.list_topics(topic, timeout=within_s).topics[topic].error
+        error = client.list_topics(topic, timeout=within_s).topics[topic].error
     except KafkaException as failure:
         error = failure.args[0]
     return KafkaError.NO_ERROR if error is None else int(error.code())

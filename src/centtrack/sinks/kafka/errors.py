@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set as AbstractSet
 
 from confluent_kafka import KafkaError
@@ -9,7 +10,7 @@ from confluent_kafka import KafkaError
 from centtrack.errors import ConfigurationError, Rejected, RetryLater
 from centtrack.sinks.kafka.settings import Settings
 
-_ACLS = "kafka-acls.sh --bootstrap-server {servers} --add --allow-principal User:NAME --operation Write --operation "
+_ACLS = "kafka-acls.sh --bootstrap-server {servers} --add --allow-principal {principal} --operation Write --operation "
 _MENDED = {
     KafkaError._AUTHENTICATION: "the brokers don't accept this user with this password and mechanism",
     KafkaError.SASL_AUTHENTICATION_FAILED: "the brokers don't accept this user with this password and mechanism",
@@ -41,8 +42,9 @@ _REFUSED = {
     KafkaError.RECORD_LIST_TOO_LARGE,
 }
 
-
-NOT_REACHED = "no broker answers; if they run, they may want another kind of connection: see option security"
+_NO_ANSWER = "no broker answers"
+_OTHER_SECURITY = "; if they run, they may want another kind of connection: see option security"
+_SERVER = re.compile(r"([^/\s]+)/(?:bootstrap|\d+): ")  # as the client's errors begin, maybe behind ssl://
 
 
 class Trouble:
@@ -55,17 +57,35 @@ class Trouble:
     def __init__(self) -> None:
         self.codes: set[int] = set()
         self._is_fatal = False
+        self._causes: dict[str, str] = {}
 
     def note(self, error: KafkaError) -> None:
         """Keep an error in mind, if it says more than that a broker is away."""
         self._is_fatal |= error.fatal()
         if error.code() in _MENDED or error.fatal():
             self.codes.add(error.code())
+        if server := _SERVER.search(error.str()):
+            self._causes[server[1]] = _cause_of(error)
+
+    def not_reached(self, settings: Settings) -> str:
+        """That no broker answers; and why, if it is the same with each that the URL names."""
+        causes = {self._causes.get(server, "") for server in settings.servers.split(",")}
+        cause = causes.pop() if len(causes) == 1 else ""
+        return f"{_NO_ANSWER}: {cause}" if cause else _NO_ANSWER + _OTHER_SECURITY
 
     def forget(self) -> None:
         """Forget what is past, as a broker that was just starting: what is fatal isn't."""
+        self._causes.clear()
         if not self._is_fatal:
             self.codes.clear()
+
+
+def _cause_of(error: KafkaError) -> str:
+    """Why there is no connection, in our words; "" if another reason lies behind an error."""
+    told = error.str()
+    if error.code() == KafkaError._RESOLVE or "Failed to resolve" in told:
+        return "no such host is known"
+    return "nothing listens there" if "Connection refused" in told else ""
 
 
 def name_of(code: int) -> str:
@@ -77,9 +97,9 @@ def mending(settings: Settings, code: int) -> tuple[str, str | None] | None:
     """What is wrong and the command that mends it; None if it isn't for somebody to mend."""
     if code not in _MENDED:
         return None
+    names = {"topic": settings.topic, "servers": settings.servers, "principal": settings.principal}
     command = _COMMANDS.get(code)
-    words = _MENDED[code].format(topic=settings.topic)
-    return words, command and command.format(topic=settings.topic, servers=settings.servers)
+    return _MENDED[code].format(**names), command and command.format(**names)
 
 
 def is_refusal(codes: AbstractSet[int]) -> bool:

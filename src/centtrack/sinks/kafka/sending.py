@@ -59,8 +59,8 @@ class Sending:
     def send(self, batch: Batch) -> None:
         """Produce it, and wait until each message is acknowledged or has failed."""
         until = time.monotonic() + _WITHIN_S
-        heads, there = _read(batch), frozenset(self.acknowledged)
-        for head, line in zip(heads, batch.lines.splitlines(), strict=True):
+        heads, there = batch.heads(_decoder), frozenset(self.acknowledged)
+        for head, line in heads:
             if head.event_id not in there:
                 self._produce(line, head, until)
         poll(self._producer, self._trouble, 0)  # after a fatal error there is nothing to wait for, but to be told why
@@ -71,7 +71,7 @@ class Sending:
         if left := len(self._producer):
             self.failed[KafkaError._TIMED_OUT] += left
         elif self.failed:
-            self.acknowledged.update({head.event_id for head in heads} - self._failed_ids)
+            self.acknowledged.update({head.event_id for head, _ in heads} - self._failed_ids)
 
     def _wait(self, until: float) -> None:
         """Wait until the client holds no message any more. It doesn't wake who waits for it to have none."""
@@ -109,11 +109,3 @@ class Sending:
 @cache
 def _headers(schema_version: int) -> list[tuple[str, str | bytes | None]]:
     return [("schema_version", str(schema_version).encode()), ("content-type", b"application/json")]
-
-
-def _read(batch: Batch) -> list[_Head]:
-    try:
-        return _decoder.decode_lines(batch.lines)
-    except msgspec.DecodeError:
-        len(batch)  # decodes whole events, and raises what delivery finds the bad line by
-        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 
 from centtrack.errors import ConfigurationError
@@ -31,6 +32,7 @@ class Settings:
         topic: where events go.
         client: settings of any client of the cluster.
         compression: of what is produced.
+        more: options beside those of the sink.
     """
 
     name: str
@@ -38,15 +40,26 @@ class Settings:
     topic: str
     client: Config = field(repr=False)
     compression: str
+    more: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def principal(self) -> str:
+        """Who the brokers see, as a shell takes it; to be filled in where the URL has no user."""
+        return shlex.quote(f"User:{self.client.get('sasl.username', 'NAME')}")
 
 
-def read_settings(url: str) -> Settings:
+def read_settings(url: str, *more: str) -> Settings:
     """What a URL says.
+
+    Args:
+        url: as in `kafka://user:password@one:9092,two:9092/topic?compression=zstd`.
+        *more: options that are allowed beside those of the sink.
 
     Raises:
         ConfigurationError: if it says nothing that can be used.
     """
-    read = read_url(url, schemes=["kafka"], port=_PORT, options=("security", "mechanism", "compression", *OPTIONS))
+    options = ("security", "mechanism", "compression", *OPTIONS, *more)
+    read = read_url(url, schemes=["kafka"], port=_PORT, options=options)
     if not _TOPIC.fullmatch(read.path):
         raise ConfigurationError(
             "kafka: needs a topic, as in kafka://HOST/TOPIC: letters, digits, dots, dashes and underscores, at most 249"
@@ -59,7 +72,9 @@ def read_settings(url: str) -> Settings:
         "reconnect.backoff.max.ms": 2_000,
         **_security(read),
     }
-    return Settings(read.name(), read.servers, read.path, client, read.choice("compression", *_COMPRESSIONS))
+    compression = read.choice("compression", *_COMPRESSIONS)
+    beside = {option: read.options[option] for option in more if option in read.options}
+    return Settings(read.name(), read.servers, read.path, client, compression, beside)
 
 
 def _security(url: SinkUrl) -> Config:

@@ -16,7 +16,7 @@ try:
 
     from centtrack.sinks.kafka.check import look
     from centtrack.sinks.kafka.client import find_topic, give_up, make_producer
-    from centtrack.sinks.kafka.errors import NOT_REACHED, Trouble, is_refusal, raise_for
+    from centtrack.sinks.kafka.errors import Trouble, is_refusal, raise_for
     from centtrack.sinks.kafka.sending import Sending
 except ImportError:
     Producer = None  # type: ignore[assignment, misc]
@@ -56,7 +56,7 @@ class KafkaSink:
         codes = find_topic(producer, self._settings, self._trouble)
         if codes:
             self.close()  # so that nothing is produced before it was found
-        raise_for(self._settings, codes, NOT_REACHED)
+        raise_for(self._settings, codes, self._trouble.not_reached(self._settings))
 
     def write(self, events: Sequence[Event]) -> None:
         """Produce a batch, and wait until each message is acknowledged or has failed.

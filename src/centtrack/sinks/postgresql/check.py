@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
+import msgspec
 import psycopg
 from psycopg import Connection, Cursor
 
@@ -46,7 +47,7 @@ class Examination:
         try:
             connection = connect()
         except psycopg.Error as error:
-            yield Finding("reaches the server", str(explain(error, self._name, "")))
+            yield self._told("reaches the server", error)
             return
         with contextlib.closing(connection), _within(connection, _WITHIN_S):
             yield Finding("reaches the server")
@@ -59,23 +60,52 @@ class Examination:
         event = Event(event_id=str(uuid4()), time=dt.datetime.now(dt.UTC), time_precision="second", name="probe")
         quoted = self._table.quoted
         found: list[Finding] = []
-        what = f"the table {quoted} is there, with all columns and its key"
+        what = f"table {quoted}, with all columns and its key"
         try:
             with self._begin(connection) as cursor:
                 is_made = self._table.complete(cursor, event.time.date())
-                found.append(Finding(f"the table {quoted} can be made, or its missing columns" if is_made else what))
-                what = f"an event of today can be inserted into {quoted}, and is stored once when it comes twice"
-                self._write(connection, [event, event])
-                is_there = _count(cursor, quoted, event) == 1
+                found.append(Finding(f"may make table {quoted}, or its missing columns" if is_made else what))
+                what = f"may insert an event of today into {quoted}; one that comes twice is stored once"
+                with _undone(connection):
+                    self._write(connection, [event, event])
+                    is_there = _count(cursor, quoted, event) == 1
                 found.append(Finding(what, None if is_there else "it isn't there: see triggers and rules of the table"))
+                what = f"{quoted} has its partitions for the time that comes, or they can be made"
+                found += self._look_ahead(connection, event, what)
                 raise psycopg.Rollback
         except (psycopg.Error, CenttrackError) as error:
-            told = error if isinstance(error, CenttrackError) else explain(error, self._name, self._table.grants)
-            if isinstance(told, StatementNeededError):
-                found.append(Finding(what, told.what, told.statement))
-            else:
-                found.append(Finding(what, str(told)))
+            found.append(self._told(what, error))
         return found
+
+    def _look_ahead(self, connection: Connection, event: Event, what: str) -> Iterator[Finding]:
+        """Try out a day of each partition. Those of others may be cut otherwise, so none is looked for by its name."""
+        days = self._table.days_due(event.time.date())[1:]
+        needed: list[StatementNeededError] = []
+        for day in days:
+            time = dt.datetime.combine(day, dt.time(), dt.UTC)
+            try:
+                with _undone(connection):
+                    self._write(connection, [msgspec.structs.replace(event, time=time)])
+            except StatementNeededError as error:
+                needed.append(error)
+        if needed:
+            yield Finding(what, needed[0].what, "\n".join(error.statement for error in needed))
+        elif days:
+            yield Finding(what)
+
+    def _told(self, what: str, error: psycopg.Error | CenttrackError) -> Finding:
+        told = error if isinstance(error, CenttrackError) else explain(error, self._name, self._table.grants)
+        if isinstance(told, StatementNeededError):
+            return Finding(what, told.what, told.statement)
+        return Finding(what, str(told))
+
+
+@contextlib.contextmanager
+def _undone(connection: Connection) -> Iterator[None]:
+    """A part of a transaction that is rolled back at its end: each attempt to write makes its own temporary table."""
+    with connection.transaction() as part:
+        yield
+        raise psycopg.Rollback(part)
 
 
 @contextlib.contextmanager
@@ -101,10 +131,8 @@ def _look_at_encryption(connection: Connection) -> Finding:
         return Finding("the connection is encrypted")
     if connection.info.host.startswith(_OWN_HOSTS) or not connection.info.host:
         return Finding("the connection isn't encrypted, and does not leave this host")
-    return Finding(
-        "the connection is encrypted",
-        "it isn't: add sslmode=verify-full and sslrootcert=FILE to the URL, or turn TLS on",
-    )
+    problem = "there is none: add sslmode=verify-full and sslrootcert=FILE to the URL, or turn TLS on"
+    return Finding("encryption of the connection", problem)
 
 
 def _count(cursor: Cursor, table: str, event: Event) -> int:

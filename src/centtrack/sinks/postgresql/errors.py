@@ -7,6 +7,7 @@ import re
 import psycopg
 
 from centtrack.errors import CenttrackError, ConfigurationError, Rejected, RetryLater
+from centtrack.schema.postgresql import quote
 
 
 class StatementNeededError(ConfigurationError):
@@ -50,7 +51,6 @@ _NOT_CONNECTED = {
     "no pg_hba.conf entry": "the server lets no such connection in: see its pg_hba.conf",
     "is not permitted to log in": "the user may not log in",
     "permission denied for database": "the user may not connect to the database",
-    "database * does not exist": "there is no such database",
     "role * does not exist": "there is no such user",
     "certificate verify failed": "the server's certificate isn't trusted: see sslrootcert",
     "does not match host name": "the server's certificate is for another host",
@@ -103,6 +103,10 @@ def explain(error: psycopg.Error, name: str, grants: str) -> CenttrackError:
 
 def _explain_connection(error: psycopg.Error, name: str) -> CenttrackError:
     said = _QUOTED.sub("*", str(error))
+    if "database * does not exist" in said:
+        database = quote((error.pgconn.db if error.pgconn else b"").decode())
+        statement = f"create database {database} encoding 'UTF8' template template0;"
+        return StatementNeededError(f"{name}: there is no such database", statement)
     for part, meaning in _NOT_CONNECTED.items():
         if part in said:
             return ConfigurationError(f"{name}: {meaning}")

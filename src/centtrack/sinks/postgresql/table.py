@@ -79,6 +79,7 @@ class TargetTable:
         self._table, self._schema, self._partition = table, schema, partition
         self._may_create = may_create
         self._ddl = ddl.create_table(table, schema=schema, partition=partition)
+        self._make_schema = ""
         self._lock = zlib.crc32(self.quoted.encode())
 
     def prepare(self, connection: Connection, begin: Begin, today: dt.date) -> None:
@@ -112,10 +113,17 @@ class TargetTable:
             self._make(cursor, missing, self._what_is_needed(found, missing, today))
         return bool(missing)
 
+    def days_due(self, today: dt.date) -> list[dt.date]:
+        """A day of each partition that is for now or the time that comes."""
+        return ddl.days_due(self._partition, today)
+
     def _what_is_needed(self, found: Found | None, missing: list[str], today: dt.date) -> StatementNeededError:
         if found is not None:
             return StatementNeededError(f"{self.quoted} lacks columns", _joined(missing))
         what = f"there is no table {self.quoted}"
+        if self._may_create and self._make_schema:
+            what = f"there is no schema {ddl.quote(self._schema)}"
+            return StatementNeededError(what, f"{self._make_schema} {self._grants_to_create}")
         if self._may_create:
             return StatementNeededError(f"{what}, and the user may not make it", self._grants_to_create)
         due = ddl.partitions_due(self._table, self._schema, self._partition, today)
@@ -123,7 +131,9 @@ class TargetTable:
             f"what `centtrack schema --format postgresql --table {self._table} --schema {self._schema} "
             f"--partition {self._partition}` prints, and: {self.grants}"
         )
-        return StatementNeededError(what, f"{_joined([*missing, *due])}\n{self.grants}", command)
+        first = [self._make_schema] if self._make_schema else []
+        command = " ".join([*first, command])
+        return StatementNeededError(what, f"{_joined([*first, *missing, *due])}\n{self.grants}", command)
 
     def make_partitions(self, connection: Connection, begin: Begin, days: set[dt.date], today: dt.date) -> None:
         """Make the partitions for days that have none, but for those that are far from today.
@@ -170,7 +180,7 @@ class TargetTable:
             raise needed
         try:
             self._run(cursor, statements)
-        except errors.InsufficientPrivilege:
+        except (errors.InsufficientPrivilege, errors.InvalidSchemaName):
             raise needed from None
         except _IN_PLACE:
             raise RetryLater(f"another makes {self.quoted} at this moment") from None
@@ -192,11 +202,14 @@ class TargetTable:
             ConfigurationError: if it isn't a table of events.
         """
         cursor.execute(
-            b"select quote_ident(current_user), quote_ident(current_database()), current_setting('server_encoding')"
+            b"select quote_ident(current_user), quote_ident(current_database()), current_setting('server_encoding'), "
+            b"exists (select from pg_namespace where nspname = %s)",
+            [self._schema],
         )
-        [(role, database, encoding)] = cursor.fetchall()
+        [(role, database, encoding, has_schema)] = cursor.fetchall()
         if encoding != "UTF8":
             raise ConfigurationError(f"the database has the encoding {encoding}: make one with encoding 'UTF8'")
+        self._make_schema = "" if has_schema else f"create schema {ddl.quote(self._schema)};"
         temporary = f"grant temporary on database {database} to {role};"  # for batches that come again
         self._grants_to_create = f"grant usage, create on schema {ddl.quote(self._schema)} to {role}; {temporary}"
         self.grants = (

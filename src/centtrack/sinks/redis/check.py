@@ -12,6 +12,7 @@ from centtrack.sinks.redis.errors import explain
 from centtrack.sinks.redis.settings import Settings
 
 _LEAST = 5  # the first that has streams
+_REWRITE = "CONFIG REWRITE"  # else it is as before after the next start
 _MARK: list[bytes | str | float] = ["centtrack-check", 0, ""]
 # No reader sees the probe. What may not be done fails before it is added.
 _PROBE = """
@@ -64,29 +65,26 @@ def _server(settings: Settings, client: redis.Redis) -> Iterator[Finding]:
         f"its version is {version}", "there are streams from Redis 5 on: take a newer one" if is_old else None
     )
     if info.get("role") not in {None, "master"}:
-        yield Finding("it is a replica", "replicas take no events: name the master")
+        yield Finding("is a master", "it is a replica, which takes no events: name the master")
     yield _memory(info)
     yield _persistence(info)
 
 
 def _memory(info: Mapping[str, object]) -> Finding:
     policy = str(info.get("maxmemory_policy", "unknown"))
-    what = f"with its memory full it follows the policy {policy}"
-    if policy.startswith("allkeys-"):
-        return Finding(
-            what, "it may throw the whole stream away, read or not", "CONFIG SET maxmemory-policy noeviction"
-        )
-    return Finding(what)
+    what = f"keeps the stream when its memory is full (maxmemory-policy {policy})"
+    if not policy.startswith("allkeys-"):
+        return Finding(what)
+    fix = f"CONFIG SET maxmemory-policy noeviction\n{_REWRITE}"
+    return Finding(what, "it may throw the whole stream away, read or not", fix)
 
 
 def _persistence(info: Mapping[str, object]) -> Finding:
+    what = "keeps a log of its data on disk"
     if info.get("aof_enabled"):
-        return Finding("it keeps a log of its data on disk")
-    return Finding(
-        "it keeps no log of its data on disk",
-        "when it crashes, what was delivered since its last snapshot is lost",
-        "CONFIG SET appendonly yes",
-    )
+        return Finding(what)
+    problem = "when it crashes, what was delivered since its last snapshot is lost"
+    return Finding(what, problem, f"CONFIG SET appendonly yes\n{_REWRITE}")
 
 
 def _stream(settings: Settings, client: redis.Redis, script: str) -> Iterator[Finding]:
@@ -101,11 +99,11 @@ def _stream(settings: Settings, client: redis.Redis, script: str) -> Iterator[Fi
     if seen.problem:
         yield seen
     elif kind not in {"stream", "none"}:
-        yield Finding(f"{settings.stream} is a stream", f"it is a {kind}: name another one")
+        yield Finding(f"finds a stream, or nothing, at {settings.stream}", f"it is a {kind}: name another one")
         return
     else:
         there = "is there" if kind == "stream" else "is not there yet: the first batch makes it"
         yield Finding(f"stream {settings.stream} {there}")
     # A batch without events, which leaves its mark only.
     yield _tried(settings, "may run the script that adds batches", lambda: client.register_script(script)(keys, _MARK))
-    yield _tried(settings, "a probe is added, read and taken out", lambda: client.register_script(_PROBE)(keys))
+    yield _tried(settings, "may add a probe, read it and take it out", lambda: client.register_script(_PROBE)(keys))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import ssl
 from collections.abc import Iterator
 
 import redis
 
 from centtrack.errors import ConfigurationError, RetryLater
+from centtrack.sinks.causes import find_cause
 from centtrack.sinks.redis.settings import Settings
 
 _ACL = (
-    "ACL SETUSER NAME ~{stream} ~{batches} +ping +select +evalsha +script|load +xadd +hget +hset"
+    "ACL SETUSER {user} ~{stream} ~{batches} +ping +select +evalsha +script|load +xadd +hget +hset"
     " +xrange +xdel +type +info"  # these are for the check alone
 )
 _MENDED = {
@@ -74,7 +76,7 @@ def told_safely(settings: Settings) -> Iterator[None]:
 def explain(settings: Settings, error: Exception) -> tuple[str, str | None]:
     """What an error means, and the command that mends it: "" if there is none, None if it goes away by itself."""
     code = _code_of(error)
-    names = {"stream": settings.stream, "batches": settings.batches}
+    names = {"stream": settings.stream, "batches": settings.batches, "user": shlex.quote(settings.url.user or "NAME")}
     if code in _MENDED:
         return _MENDED[code].format(**names), _ACL.format(**names) if code in _PERMISSION else ""
     if code in _LATER:
@@ -82,7 +84,7 @@ def explain(settings: Settings, error: Exception) -> tuple[str, str | None]:
     if _is_untrusted(error):
         return "the server's certificate isn't trusted or names another host: see option ca", ""
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
-        return f"the server doesn't answer ({type(error).__name__})", None
+        return f"the server doesn't answer: {find_cause(error)}", None
     return f"the server refuses ({type(error).__name__})", None
 
 

@@ -116,12 +116,7 @@ class RedisSink:
 
 def _entries(batch: Batch) -> Iterator[bytes | str | int]:
     """Id, version and line of each event, one after another."""
-    try:
-        heads = _decoder.decode_lines(batch.lines)
-    except msgspec.DecodeError:
-        len(batch)  # decodes whole events, and raises what delivery finds the bad line by
-        raise
-    for head, line in zip(heads, batch.lines.splitlines(), strict=True):
+    for head, line in batch.heads(_decoder):
         yield head.event_id
         yield head.schema_version
         yield line
