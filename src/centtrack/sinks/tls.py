@@ -48,6 +48,7 @@ class Tls(NamedTuple):
         """
         try:
             context = ssl.create_default_context(cafile=self.ca)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2  # what a system allows may be older
             if self.cert:
                 context.load_cert_chain(
                     self.cert, self.key, password=""
