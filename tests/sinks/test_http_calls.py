@@ -63,9 +63,6 @@ def test_other_statuses_to_try_again_after():
         raise_for_answer("the sink", answer(500), later={503})
 
 
-IN_A_MINUTE = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60), usegmt=True)
-
-
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -88,7 +85,8 @@ def test_retry_after(text, seconds):
 
 
 def test_retry_after_a_date():
-    assert 0 < retry_after(answer(503, retry_after=IN_A_MINUTE)) <= 60
+    in_a_minute = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60), usegmt=True)
+    assert 0 < retry_after(answer(503, retry_after=in_a_minute)) <= 60
 
 
 def test_credentials_of_a_url():
