@@ -72,7 +72,7 @@ def measure_ours(target: Target, events: Sequence[Event]) -> Turn:
     """Write all by our sink."""
     lines = [lines_of(batch) for batch in batches_of(events)]
     sink = open_sink(target.url())
-    sink.open()  # type: ignore[attr-defined]  # each of these has it
+    getattr(sink, "open", lambda: None)()
 
     def write() -> None:
         for number, text in enumerate(lines, 1):

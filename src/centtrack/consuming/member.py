@@ -12,7 +12,7 @@ from centtrack.consuming.entries import read_message
 from centtrack.consuming.partition import MAX_BYTES, MAX_EVENTS, Partition
 from centtrack.consuming.recent import WINDOW
 from centtrack.consuming.source import Source, check_topics, make_consumer, raise_if_refused
-from centtrack.consuming.start import Known
+from centtrack.consuming.start import Known, Start
 from centtrack.delivery.sending.attempt import Attempts, NoAnswerError
 from centtrack.errors import RetryLater
 from centtrack.logs import report
@@ -115,10 +115,8 @@ class Member:
             self._asking.list_topics(self._source.topic, timeout=_ASK_WITHIN_S)
             self.contact.is_away = False
 
-    def go_on(self, partition: Partition) -> None:
+    def go_on(self, partition: Partition, start: Start) -> None:
         """Read a partition from its start on, which is known now; if the client isn't ready for that, do nothing."""
-        assert partition.start is not None  # noqa: S101 - for the type checker
-        start = partition.start
         try:
             # A little before, for the ids of what came last.
             self._move(self._place(partition, max(start.low, start.offset - WINDOW)))

@@ -52,7 +52,7 @@ class FeedProgress:
 
     def enter(self, condition: SinkCondition, problem: str | None = None) -> None:
         """Note the sink's condition, and what is wrong with it."""
-        self._of_sink(condition=condition, problem=problem)
+        self._take_sink(replace(self._state.sink, condition=condition, problem=problem))
 
     def note_source(self, problem: str | None) -> None:
         """Note why the topic can't be read; None: it can."""
@@ -67,17 +67,20 @@ class FeedProgress:
             partitions: how many this member has.
         """
         self._state = replace(self._state, lag=lag)
-        self._of_sink(pending=sum(lag.values()) if len(lag) == partitions > 0 else None)
+        self._take_sink(replace(self._state.sink, pending=sum(lag.values()) if len(lag) == partitions > 0 else None))
 
     def count(self, tally: Tally) -> None:
         """Count what became of messages."""
         sink, withheld = self._state.sink, Counter(self._state.withheld)
         withheld.update(tally.withheld)
         self._state = replace(self._state, withheld=dict(withheld))
-        self._of_sink(
-            delivered=sink.delivered + tally.delivered,
-            withheld=withheld.total(),
-            dead_lettered=sink.dead_lettered + tally.dead_lettered,
+        self._take_sink(
+            replace(
+                self._state.sink,
+                delivered=sink.delivered + tally.delivered,
+                withheld=withheld.total(),
+                dead_lettered=sink.dead_lettered + tally.dead_lettered,
+            )
         )
 
     def count_consumed(self, total: int, repeated: int) -> None:
@@ -87,14 +90,14 @@ class FeedProgress:
 
     def count_lost(self, total: int) -> None:
         """Count messages that were gone before they were read."""
-        self._of_sink(lost=self._state.sink.lost + total)
+        self._take_sink(replace(self._state.sink, lost=self._state.sink.lost + total))
 
     def count_retry(self) -> None:
         """Count an attempt that failed and is to be repeated."""
-        self._of_sink(retries=self._state.sink.retries + 1)
+        self._take_sink(replace(self._state.sink, retries=self._state.sink.retries + 1))
 
-    def _of_sink(self, **changes: object) -> None:
-        self._state = replace(self._state, sink=replace(self._state.sink, **changes))  # type: ignore[arg-type]
+    def _take_sink(self, sink: SinkState) -> None:
+        self._state = replace(self._state, sink=sink)
 
 
 def judge_feed(state: FeedState) -> Health:

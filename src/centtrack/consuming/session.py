@@ -208,7 +208,7 @@ class Session:
     def _go_on(self) -> None:
         for partition in self._member.partitions.values():
             if partition.start is not None and not partition.is_reading:
-                self._member.go_on(partition)
+                self._member.go_on(partition, partition.start)
 
     def _measure(self) -> None:
         self._progress.note_lag(self._member.lag(), len(self._member.partitions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 from centtrack.consuming.dead import DeadLetters
 from centtrack.consuming.entries import Entry, join
@@ -17,6 +18,14 @@ from centtrack.policy.policy import PrivacyPolicy
 from centtrack.sinks.base import OverlapError, Sink, UnreadableBatchError, name_of
 
 _ASK_WITHIN_S = 60.0
+
+
+@runtime_checkable
+class NumberedSink(Protocol):
+    """A sink that keeps the number of the last batch together with its events, as `delta:` does."""
+
+    def last_sequence(self, stream: str, /) -> int | None:
+        """Number of the last batch of a stream; None if it has none."""
 
 
 class Writer:
@@ -41,7 +50,7 @@ class Writer:
     @property
     def knows_offsets(self) -> bool:
         """Whether the sink keeps the number of the last batch together with its events."""
-        return hasattr(self._sink, "last_sequence")
+        return isinstance(self._sink, NumberedSink)
 
     def last_offset(self, stream: str) -> int | None:
         """Offset of the last message of a stream that the sink has; None if it has none, or doesn't know.
@@ -49,13 +58,13 @@ class Writer:
         Raises:
             BaseException: what the sink raises.
         """
-        if not self.knows_offsets:
+        sink = self._sink
+        if not isinstance(sink, NumberedSink):
             return None
         found: list[int | None] = []
-        ask = self._sink.last_sequence  # type: ignore[attr-defined]
         with self._closing():
             self._outlet.open()
-            self._asking.make(lambda: found.append(ask(stream)), _ASK_WITHIN_S)
+            self._asking.make(lambda: found.append(sink.last_sequence(stream)), _ASK_WITHIN_S)
         return found[0]
 
     def write(self, work: Work) -> None:
