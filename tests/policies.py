@@ -7,7 +7,7 @@ from pathlib import Path
 
 from centtrack.capture.capture import Capture
 from centtrack.policy import PrivacyPolicy
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 
 FINEST = {name: kind.finest().label for name, kind in LEVELS.items()} | {"visitor": "none"}
 COARSEST = {name: kind(0).label for name, kind in LEVELS.items()}

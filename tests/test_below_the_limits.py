@@ -16,7 +16,7 @@ from centtrack import PrivacyPolicy
 from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
 from centtrack.delivery.pipeline import Pipeline
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 from centtrack.sinks.jsonl import JsonLinesSink
 from centtrack.testing import MemorySink
 from policies import FINEST, capture_under, policy_text

@@ -34,7 +34,8 @@ from centtrack.cli.output import COULD_NOT_RUN, FINDING, WRONG_USE
 from centtrack.event import COLUMNS
 from centtrack.monitoring import labels
 from centtrack.monitoring.otel import INSTRUMENTS
-from centtrack.policy.model import LEVELS, LIMIT_NAMES, Banner, Document
+from centtrack.policy.limits import LEVELS, LIMIT_NAMES
+from centtrack.policy.model import Banner, Document
 from centtrack.policy.policy import PROFILES
 from centtrack.policy.template import write_template
 from centtrack.schema.markdown import write_catalogue

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 
 from centtrack.event import COLUMNS, Event
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 from policies import COARSEST, FINEST, OWN_COOKIES, REGISTRY, capture_under, policy_text
 from strategies import examples, observations, write_places
 

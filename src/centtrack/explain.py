@@ -14,7 +14,7 @@ from centtrack.capture.headers import read_headers
 from centtrack.capture.observation import Observation
 from centtrack.event import COLUMNS, Event
 from centtrack.policy.levels import Browser, Geo, Page, Visitor
-from centtrack.policy.model import LIMIT_NAMES, Limits
+from centtrack.policy.limits import LIMIT_NAMES, Limits
 
 
 class LimitRow(NamedTuple):

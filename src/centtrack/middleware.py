@@ -22,12 +22,12 @@ from centtrack.errors import ConfigurationError
 from centtrack.lifespan import Lifespan
 from centtrack.logs import describe, report
 from centtrack.monitoring.otel import export_metrics
-from centtrack.policy.model import nearest
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.request import ConfirmedRequest, RecordedRequest
 from centtrack.response import ResponseEditor
 from centtrack.signing import SecretLike, read_secrets
 from centtrack.sinks.open import SinkLike, open_sinks
+from centtrack.spelling import nearest
 from centtrack.visitor.salts import open_salts
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from centtrack.capture.again import reduce_again
 from centtrack.event import Event
 from centtrack.policy import PROFILES, PrivacyPolicy
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 from policies import FINEST, OWN_COOKIES, REGISTRY, capture_under, policy_text
 from strategies import examples, observations, write_places
 

@@ -18,7 +18,7 @@ from centtrack.capture.client import TrustedProxies
 from centtrack.capture.observation import Observation
 from centtrack.event import COLUMNS, Event
 from centtrack.policy import PROFILES, PrivacyPolicy
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 
 READ = ["host", "user-agent", "referer", "cookie", "accept-language", "sec-gpc", "dnt", "sec-fetch-dest", "sec-purpose"]
 REST = """

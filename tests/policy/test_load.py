@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from centtrack.errors import ConfigurationError, PolicyError
 from centtrack.policy import PROFILES, PrivacyPolicy
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 from centtrack.policy.policy import profile_text
 
 

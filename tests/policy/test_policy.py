@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from centtrack.errors import ConfigurationError, PolicyError
 from centtrack.policy import PrivacyPolicy
 from centtrack.policy.levels import Ip, Visitor
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 
 WAIVED = '[limits.default]\nip = "full"\n[waiver.ip]\nreason = "fraud"\nby = "CISO"\nuntil = 2026-03-31\n'
 SOME_LEVELS = st.fixed_dictionaries(

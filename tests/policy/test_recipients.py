@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from centtrack import PrivacyPolicy
 from centtrack.errors import ConfigurationError
 from centtrack.event import COLUMNS
-from centtrack.policy.model import ALWAYS_SENT, LEVELS
+from centtrack.policy.limits import LEVELS
+from centtrack.policy.model import ALWAYS_SENT
 from centtrack.policy.recipients import (
     check_sinks,
     find_idle_limits,

@@ -10,7 +10,7 @@ import pytest
 from centtrack.capture.coarser import reduce_columns
 from centtrack.event import COLUMNS, Event
 from centtrack.policy import PrivacyPolicy
-from centtrack.policy.model import FINEST, LEVELS
+from centtrack.policy.limits import FINEST, LEVELS
 from centtrack.schema.fields import DATE, EVENT_FIELDS, FIELDS, missing_fields
 
 EXAMPLES = {field.name: field.example for field in EVENT_FIELDS}

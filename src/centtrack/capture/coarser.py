@@ -20,7 +20,8 @@ from centtrack.event import Event
 from centtrack.geo.cities import population
 from centtrack.geo.place import Place, reduce_place
 from centtrack.policy.levels import Browser, Campaign, Cookies, Duration, Ip, Language, Page, Referrer, Time, Visitor
-from centtrack.policy.model import UNCLASSIFIED, Document, Limits
+from centtrack.policy.limits import Limits
+from centtrack.policy.model import UNCLASSIFIED, Document
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.scrub.tokens import UUIDS
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from centtrack.policy.identifiers import is_iin
 from centtrack.policy.model import CustomEvent as Declared
-from centtrack.policy.model import nearest
 from centtrack.scrub.digits import kind_of_number
 from centtrack.scrub.tokens import kind_of_key
+from centtrack.spelling import nearest
 
 _TOO_LARGE = 2**63
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")

@@ -23,7 +23,8 @@ from centtrack.capture.referrer import normal_host, read_source, reduce_referrer
 from centtrack.geo.databases import GeoDatabases
 from centtrack.geo.place import PlaceFields, reduce_place
 from centtrack.policy.levels import Browser, Geo, Ip, Page, Visitor
-from centtrack.policy.model import Document, Limits
+from centtrack.policy.limits import Limits
+from centtrack.policy.model import Document
 from centtrack.scrub.clean import clean
 
 # With every key as long as it may be, the caches of one tier and of the functions called here take 35 MB, as measured;

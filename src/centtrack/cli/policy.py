@@ -13,7 +13,7 @@ from centtrack.cli.output import FINDING, console, printable
 from centtrack.errors import PolicyError
 from centtrack.event import COLUMNS
 from centtrack.policy.check import find_warnings
-from centtrack.policy.model import LIMIT_NAMES
+from centtrack.policy.limits import LIMIT_NAMES
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.policy.recipients import Recipient, recipient_of
 

@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from centtrack.errors import ConfigurationError, MissingExtraError
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 from centtrack.schema import avro, clickhouse, clickhouse_kafka, json_schema, markdown, postgresql, spark
 from centtrack.sinks.url import identifier
 

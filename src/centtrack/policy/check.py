@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from centtrack.policy.levels import Browser, Geo, Ip, Page, Time, Visitor
-from centtrack.policy.model import UNCLASSIFIED, Cookie, Limits
+from centtrack.policy.limits import Limits
+from centtrack.policy.model import UNCLASSIFIED, Cookie
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.policy.recipients import find_idle_limits, find_refusals
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from centtrack.errors import PolicyError, Problem
-from centtrack.policy.model import Document, nearest
+from centtrack.policy.model import Document
 from centtrack.policy.toml_lines import Key, key_lines, syntax_error_line
+from centtrack.spelling import nearest
 
 _PLAINLY = {"missing": "this key is required", "tuple_type": 'this must be a list, as in ["…"]'}
 """Mistakes that pydantic words for programmers."""

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     field_validator,
@@ -23,6 +18,8 @@ from pydantic_core import PydanticCustomError
 from centtrack.event import COLUMNS
 from centtrack.policy import levels
 from centtrack.policy.identifiers import has_valid_check_digit
+from centtrack.policy.limits import FINEST, LEVELS, Limits, Section, Tiers
+from centtrack.spelling import nearest
 
 MAX_COOKIE_DAYS = 400  # browsers cut longer lifetimes (RFC 6265bis, 5.5)
 MAX_CONSENT_DAYS = 182
@@ -43,32 +40,8 @@ Language = Literal["en", "ru", "kk"]
 Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 Date = Annotated[dt.date, Field(strict=True)]
 Text = str | dict[Language, str]
+_PURPOSES: dict[Purpose, Text] = {"analytics": "Improve the service"}
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-
-
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """` Did you mean "…"?`, or nothing if no allowed word is close."""
-    close = difflib.get_close_matches(word.lower(), list(allowed), n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
-
-
-def _of(kind: type[levels.Level]) -> BeforeValidator:
-    def read(value: object) -> levels.Level:
-        if isinstance(value, kind):
-            return value
-        if isinstance(value, str) and value in kind.labels():
-            return kind[value.upper()]
-        shown = f'"{value}"' if isinstance(value, str) else str(value)
-        allowed = ", ".join(kind.labels())
-        hint = nearest(value, kind.labels()) if isinstance(value, str) else ""
-        # Braces would be read as a template by pydantic, so all text goes in as context.
-        raise PydanticCustomError(
-            "level",
-            "{shown} is not a level of this limit; allowed: {allowed}.{hint}",
-            {"shown": shown, "allowed": allowed, "hint": hint},
-        )
-
-    return BeforeValidator(read)
 
 
 def _column(name: str) -> str:
@@ -80,60 +53,6 @@ def _column(name: str) -> str:
             {"name": name, "hint": nearest(name, names)},
         )
     return name
-
-
-class Section(BaseModel):
-    """A table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Limits(Section):
-    """How fine each thing may be. What a file leaves out has the coarsest level."""
-
-    ip: Annotated[levels.Ip, _of(levels.Ip)] = levels.Ip.NONE
-    geo: Annotated[levels.Geo, _of(levels.Geo)] = levels.Geo.NONE
-    time: Annotated[levels.Time, _of(levels.Time)] = levels.Time.DAY
-    page: Annotated[levels.Page, _of(levels.Page)] = levels.Page.NONE
-    campaign: Annotated[levels.Campaign, _of(levels.Campaign)] = levels.Campaign.NONE
-    referrer: Annotated[levels.Referrer, _of(levels.Referrer)] = levels.Referrer.NONE
-    browser: Annotated[levels.Browser, _of(levels.Browser)] = levels.Browser.NONE
-    language: Annotated[levels.Language, _of(levels.Language)] = levels.Language.NONE
-    cookies: Annotated[levels.Cookies, _of(levels.Cookies)] = levels.Cookies.NONE
-    visitor: Annotated[levels.Visitor, _of(levels.Visitor)] = levels.Visitor.NONE
-    duration: Annotated[levels.Duration, _of(levels.Duration)] = levels.Duration.NONE
-
-    def by_name(self) -> dict[str, levels.Level]:
-        """Name of the limit → level."""
-        return {name: getattr(self, name) for name in LIMIT_NAMES}
-
-    def capped(self, ceiling: Limits) -> Limits:
-        """These limits, none finer than the ceiling."""
-        return self.model_copy(
-            update={name: min(level, getattr(ceiling, name)) for name, level in self.by_name().items()}
-        )
-
-
-LIMIT_NAMES = tuple(Limits.model_fields)
-LEVELS: dict[str, type[levels.Level]] = {name: type(level) for name, level in Limits().by_name().items()}
-FINEST = Limits.model_validate({name: kind.finest() for name, kind in LEVELS.items()})
-
-
-class Tiers(Section):
-    """Limits for visitors who granted nothing, and for those who granted analytics."""
-
-    default: Limits = Limits()
-    consented: Limits | None = None
-
-    @model_validator(mode="after")
-    def _no_visitor_cookie_without_consent(self) -> Self:
-        if self.default.visitor == levels.Visitor.COOKIE:
-            raise PydanticCustomError(
-                "rule",
-                '"cookie" needs analytics consent: it may stand in [limits.consented] only',
-                {"at": "default.visitor"},
-            )
-        return self
 
 
 class Controller(Section):
@@ -205,7 +124,7 @@ class Banner(Section):
 
     kind: Literal["klaro", "vanilla-cookieconsent", "c15t", "django-cookie-consent", "onetrust", "cookiebot"]
     cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
-    categories: dict[AskedCategory, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    categories: dict[AskedCategory, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     revision: Annotated[int, Field(strict=True, ge=0)] | None = None
 
     @model_validator(mode="after")
@@ -277,7 +196,7 @@ class CustomEvent(Section):
     name: Name
     properties: Annotated[
         dict[Name, Literal["integer", "number", "boolean"] | tuple[str, ...]], Field(max_length=MAX_PROPERTIES)
-    ] = {}
+    ] = Field(default_factory=dict)
 
 
 class Disclosure(Section):
@@ -326,7 +245,7 @@ class Document(Section):
     page: PageRules = PageRules()
     browser: BrowserRules = BrowserRules()
     visitor: VisitorRules = VisitorRules()
-    purposes: dict[Purpose, Text] = {"analytics": "Improve the service"}
+    purposes: dict[Purpose, Text] = Field(default_factory=lambda: dict(_PURPOSES))
     cookies: tuple[Cookie, ...] = ()
     consent: ConsentRules = ConsentRules()
     changes: tuple[Change, ...] = ()

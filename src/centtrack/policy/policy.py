@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from centtrack.errors import ConfigurationError, PolicyError, Problem
 from centtrack.policy.levels import Ip, Time, Visitor
+from centtrack.policy.limits import Limits
 from centtrack.policy.load import read_document
-from centtrack.policy.model import ALWAYS_SENT, UNCLASSIFIED, Document, Limits, SinkRules, nearest
+from centtrack.policy.model import ALWAYS_SENT, UNCLASSIFIED, Document, SinkRules
+from centtrack.spelling import nearest
 
 PROFILES = ("strict", "gdpr", "kz", "cent")
 POLICY_VARIABLE = "CENTTRACK_POLICY"

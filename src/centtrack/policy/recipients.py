@@ -11,7 +11,8 @@ from typing import NamedTuple
 from centtrack.errors import ConfigurationError
 from centtrack.event import COLUMNS, Column
 from centtrack.policy.levels import Ip
-from centtrack.policy.model import ALWAYS_SENT, DEFAULT_PURPOSE, LEVELS, Document, Limits, SinkRules
+from centtrack.policy.limits import LEVELS, Limits
+from centtrack.policy.model import ALWAYS_SENT, DEFAULT_PURPOSE, Document, SinkRules
 from centtrack.policy.policy import PrivacyPolicy
 
 ASKED_PURPOSES = ("preferences", "marketing")

@@ -8,7 +8,8 @@ import tomllib
 from importlib.resources import files
 from string import Template
 
-from centtrack.policy.model import LIMIT_NAMES, Language, Limits
+from centtrack.policy.limits import LIMIT_NAMES, Limits
+from centtrack.policy.model import Language
 from centtrack.policy.policy import PrivacyPolicy
 
 _WIDTH = 110

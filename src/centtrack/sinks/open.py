@@ -11,8 +11,8 @@ from typing import Any, cast
 from centtrack.errors import ConfigurationError
 from centtrack.event import Event
 from centtrack.logs import describe
-from centtrack.policy.model import nearest
 from centtrack.sinks.base import CallableSink, Sink, name_of
+from centtrack.spelling import nearest
 
 SINK_VARIABLE = "CENTTRACK_SINK"
 ENTRY_POINTS = "centtrack.sinks"

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ada_url import idna_to_ascii
 
 from centtrack.errors import ConfigurationError
-from centtrack.policy.model import nearest
+from centtrack.spelling import nearest
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")

@@ -17,7 +17,7 @@ from centtrack.consent.state import NO_CHOICE, Consent, ConsentReader, State
 from centtrack.consent.token import ConsentTokens
 from centtrack.errors import ConfigurationError, MissingExtraError
 from centtrack.policy import PrivacyPolicy
-from centtrack.policy.model import LEVELS
+from centtrack.policy.limits import LEVELS
 
 POLICY = """
 version = "3"

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from centtrack.consent.notice.languages import Words, pick_words, say_lifetime, texts_in
 from centtrack.event import COLUMNS
-from centtrack.policy.model import ALWAYS_SENT, LEVELS, LIMIT_NAMES, Cookie
+from centtrack.policy.limits import LEVELS, LIMIT_NAMES
+from centtrack.policy.model import ALWAYS_SENT, Cookie
 from centtrack.policy.policy import PrivacyPolicy
 from centtrack.policy.recipients import recipient_of
 
