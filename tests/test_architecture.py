@@ -36,8 +36,8 @@ ALLOWED = {
     "asked": "asgi errors logs policy consent capture delivery",
     "request": "asgi logs consent capture delivery blind asked response",
     "lifespan": "asgi logs",
-    "middleware": "asgi errors event spelling logs policy signing visitor consent capture sinks delivery blind response "
-    "request lifespan monitoring",
+    "middleware": "asgi errors event spelling logs policy signing visitor consent capture sinks delivery blind "
+    "response request lifespan monitoring",
     "monitoring": "errors asgi asked logs consent delivery sinks",
     "consuming": "errors event logs policy sinks delivery monitoring",
     "calls": "errors logs consent asked",

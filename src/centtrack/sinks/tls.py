@@ -50,9 +50,8 @@ class Tls(NamedTuple):
             context = ssl.create_default_context(cafile=self.ca)
             context.minimum_version = ssl.TLSVersion.TLSv1_2  # what a system allows may be older
             if self.cert:
-                context.load_cert_chain(
-                    self.cert, self.key, password=""
-                )  # else a locked key is asked for on the terminal
+                # With a password, though it is none: else that of a locked key is asked for on the terminal.
+                context.load_cert_chain(self.cert, self.key, password="")
         except (OSError, ValueError) as error:
             named = ", ".join(path for path in self if path)
             raise ConfigurationError(f"can't be used for TLS: {named} ({type(error).__name__})") from None
