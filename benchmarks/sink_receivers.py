@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -127,10 +129,30 @@ def _attributes(event: Event) -> Iterator[tuple[str, str | int | float | bool]]:
             yield key, value
 
 
+class CloudEvent(msgspec.Struct, gc=False):
+    """As the sink makes them."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    dataschema: str
+    data: msgspec.Raw
+    specversion: str = "1.0"
+    datacontenttype: str = "application/json"
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """Of an event of a named site, whose JSON is made here."""
+        source, schema = f"/centtrack/{event.site}", f"urn:centtrack:event:{event.schema_version}"
+        data = msgspec.Raw(msgspec.json.encode(event))
+        return cls(event.event_id, source, f"centtrack.{event.name}", event.time, schema, data)
+
+
 class Webhook(Received):
     """A receiver of webhooks, over TLS."""
 
-    name, bare = "https", "httpx, which posts the same bodies; neither signs"
+    name, bare = "https", "httpx, which posts batches of CloudEvents whose data is JSON already; neither signs"
     count_in = staticmethod(_cloud_events_in)
     is_encrypted = True
 
@@ -142,20 +164,19 @@ class Webhook(Received):
         return f"https://127.0.0.1:{self._port}/events#allow=127.0.0.0/8&ca={self._authority}"
 
     def prepare(self, batches: Batches) -> Write:
-        import ssl
-
         import httpx
 
-        from centtrack.sinks.base import Batch
-        from centtrack.sinks.http.cloud_events import CONTENT_TYPE, make_messages
+        from centtrack.sinks.http.cloud_events import CONTENT_TYPE
 
-        bodies = [message.body for batch in batches for message in make_messages(Batch(batch), _MOST)]
+        parts = [batch[first : first + _MOST] for batch in batches for first in range(0, len(batch), _MOST)]
+        prepared = [[CloudEvent.of(event) for event in part] for part in parts]
+        encode = msgspec.json.Encoder().encode
         client = httpx.Client(verify=ssl.create_default_context(cafile=self._authority), timeout=60)
+        url, headers = f"https://127.0.0.1:{self._port}/events", {"content-type": CONTENT_TYPE}
 
         def write() -> None:
             with client:
-                for body in bodies:
-                    kind = {"content-type": CONTENT_TYPE}
-                    client.post(f"https://127.0.0.1:{self._port}/events", content=body, headers=kind).raise_for_status()
+                for events in prepared:
+                    client.post(url, content=encode(events), headers=headers).raise_for_status()
 
         return write

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import apsw
 import pytest
@@ -37,6 +37,16 @@ def committed(journal):
         return sum(worker.accepted for worker in read_counts(journal).workers)
     except JournalError:
         return 0  # there is none yet
+
+
+@contextmanager
+def held(journal):
+    """Nobody else can write to the journal; who is writing just now finishes before."""
+    with closing(apsw.Connection(str(journal))) as other:
+        other.set_busy_timeout(60_000)
+        other.execute("begin immediate")
+        yield
+        other.execute("rollback")
 
 
 @pytest.fixture
@@ -137,11 +147,9 @@ def test_what_an_app_raises_comes_after_the_commit(warm, mode):
 @pytest.mark.parametrize("mode", WAITING)
 def test_a_commit_that_takes_too_long_is_counted_and_the_response_goes_on(warm, mode):
     recorded = warm(sending(*PAGE), mode=mode)
-    with closing(apsw.Connection(str(recorded.journal))) as other:
-        other.execute("begin immediate")
+    with held(recorded.journal):
         assert recorded.serve() == list(PAGE)
         assert recorded.app.pipeline.state().unconfirmed == 1
-        other.execute("rollback")
     assert len(recorded.events()) == 1
     [worker] = recorded.counts().workers
     assert (worker.accepted, worker.noted) == (1, {"unconfirmed": 1})
@@ -166,10 +174,8 @@ def test_who_is_cancelled_while_waiting_is_cancelled(warm, mode):
 
     begins = None
     recorded = warm(app, mode=mode)
-    with closing(apsw.Connection(str(recorded.journal))) as other:
-        other.execute("begin immediate")
+    with held(recorded.journal):
         assert asyncio.run(main()) == (True, [PAGE[0]])
-        other.execute("rollback")
     assert len(recorded.events()) == 1
 
 

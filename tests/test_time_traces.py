@@ -82,6 +82,7 @@ class Site:
     def tables(self) -> dict[str, list[tuple]]:
         """Every row of the journal."""
         database = apsw.Connection(str(self.journal), flags=apsw.SQLITE_OPEN_READONLY)
+        database.set_busy_timeout(10_000)
         try:
             names = [row[0] for row in database.execute("select name from sqlite_schema where type = 'table'")]
             return {name: database.execute(f"select * from {name}").fetchall() for name in names}

@@ -53,7 +53,7 @@ class Name(msgspec.Struct):
 
 def test_heads_stand_before_their_lines(events, lines):
     for batch in (Batch(events), Batch(lines=lines)):
-        heads = batch.heads(msgspec.json.Decoder(Name))
+        heads = list(batch.heads(msgspec.json.Decoder(Name)))
         assert [head.event_id for head, _ in heads] == [event.event_id for event in events]
         assert [line for _, line in heads] == lines.splitlines()
 
@@ -61,4 +61,4 @@ def test_heads_stand_before_their_lines(events, lines):
 @pytest.mark.parametrize("line", [b"{}", b"", b"[", b'{"event_id":"\xff"}'])
 def test_heads_of_what_is_no_event(lines, line):
     with pytest.raises(UnreadableBatchError):
-        Batch(lines=lines + line + b"\n").heads(msgspec.json.Decoder(Name))
+        list(Batch(lines=lines + line + b"\n").heads(msgspec.json.Decoder(Name)))

@@ -84,10 +84,14 @@ class Batch(Sequence[Event]):
         if self._events is not None or self._lines is None:
             yield self.events
             return
-        first = 0
-        while first < len(self._lines):
-            end = self._lines.find(b"\n", first + _PART) + 1 or len(self._lines)
-            yield self._decode(self._lines[first:end])
+        yield from map(self._decode, self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Some hundred lines at a time."""
+        lines, first = self.lines, 0
+        while first < len(lines):
+            end = lines.find(b"\n", first + _PART) + 1 or len(lines)
+            yield lines[first:end]
             first = end
 
     def _decode(self, lines: bytes) -> list[Event]:
@@ -96,23 +100,24 @@ class Batch(Sequence[Event]):
         except msgspec.DecodeError as error:
             raise UnreadableBatchError(f"{self!r}: {error}") from None
 
-    def heads(self, decoder: msgspec.json.Decoder[Head]) -> list[tuple[Head, bytes]]:
-        """Each line, and before it what a sink needs to know of its event.
+    def heads(self, decoder: msgspec.json.Decoder[Head]) -> Iterator[tuple[Head, bytes]]:
+        """Each line, and before it what a sink needs to know of its event; some hundred are read at a time, as `parts`.
 
         Args:
             decoder: of a struct with some of an event's columns.
 
         Raises:
-            UnreadableBatchError: if a line is no event.
+            UnreadableBatchError: if a line is no event, once it is reached.
         """
-        lines = self.lines.splitlines()
-        try:
-            heads = decoder.decode_lines(self.lines)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            heads = []
-        if len(heads) != len(lines):
-            raise UnreadableBatchError(f"{self!r}: a line is no event")
-        return list(zip(heads, lines, strict=True))
+        for piece in self._pieces():
+            lines = piece.splitlines()
+            try:
+                heads = decoder.decode_lines(piece)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                heads = []
+            if len(heads) != len(lines):
+                raise UnreadableBatchError(f"{self!r}: a line is no event")
+            yield from zip(heads, lines, strict=True)
 
     @property
     def lines(self) -> bytes:

@@ -16,7 +16,7 @@ import httpcore
 from centtrack.errors import ConfigurationError
 
 CONNECT_S = 5.0
-_PIECE = 16_384  # bytes that are written under one look at the clock: a record of TLS
+_PIECE = 65_536  # bytes that are written under one look at the clock
 _OUT_OF_TIME = "the whole request takes too long"
 
 Resolve = Callable[[str, int], Sequence[str]]

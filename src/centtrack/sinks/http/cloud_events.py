@@ -63,39 +63,43 @@ def make_messages(batch: Batch, most: int) -> Iterator[Message]:
     Raises:
         UnreadableBatchError: if a line is no event.
     """
-    ids: list[str] = []
-    parts: list[bytes] = []
+    events: list[_CloudEvent] = []
     size = 0
-    for event_id, encoded in _encode_all(batch):
-        if parts and (len(parts) >= most or size + len(encoded) > _MAX_BYTES):
-            yield _message(ids, parts)
-            ids, parts, size = [], [], 0
-        ids.append(event_id)
-        parts.append(encoded)
-        size += len(encoded) + 1
-    if parts:
-        yield _message(ids, parts)
-
-
-def _message(ids: list[str], parts: list[bytes]) -> Message:
-    """Named by its events: under another policy, a batch that comes again may be cut at other places."""
-    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
-    return Message(f"msg_{digest[:32]}", b"[" + b",".join(parts) + b"]")
-
-
-def _encode_all(batch: Batch) -> Iterator[tuple[str, bytes]]:
-    """Ids and CloudEvents, one after another."""
     for event, line in batch.heads(_decoder):
-        yield event.event_id, _encode(event, line)
+        common = _common(event.site, event.name, event.schema_version)
+        length = len(line) + len(event.event_id) + len(event.time) + common.envelope
+        if events and (len(events) >= most or size + length > _MAX_BYTES):
+            yield _message(events)
+            events, size = [], 0
+        data = msgspec.Raw(line)
+        events.append(_CloudEvent(event.event_id, common.source, common.type, event.time, common.dataschema, data))
+        size += length
+    if events:
+        yield _message(events)
 
 
-def _encode(event: _Event, line: bytes) -> bytes:
-    source, kind, schema = _common(event.site, event.name, event.schema_version)
-    return _encoder.encode(_CloudEvent(event.event_id, source, kind, event.time, schema, msgspec.Raw(line)))
+def _message(events: list[_CloudEvent]) -> Message:
+    """Named by its events: under another policy, a batch that comes again may be cut at other places."""
+    digest = hashlib.sha256("\n".join([event.id for event in events]).encode()).hexdigest()
+    return Message(f"msg_{digest[:32]}", _encoder.encode(events))
+
+
+class _Common(NamedTuple):
+    """What many events have alike.
+
+    Attributes:
+        envelope: bytes that a CloudEvent with it takes beside its id, time and data, with the comma behind it.
+    """
+
+    source: str
+    type: str
+    dataschema: str
+    envelope: int
 
 
 @lru_cache(maxsize=256)
-def _common(site: str | None, name: str, version: int) -> tuple[str, str, str]:
-    """What many events have alike: source, type and schema."""
+def _common(site: str | None, name: str, version: int) -> _Common:
     source = "/centtrack" if site is None else f"/centtrack/{quote(site, safe='')}"
-    return source, f"centtrack.{name}", f"urn:centtrack:event:{version}"
+    kind, schema = f"centtrack.{name}", f"urn:centtrack:event:{version}"
+    empty = _CloudEvent("", source, kind, "", schema, msgspec.Raw())
+    return _Common(source, kind, schema, len(_encoder.encode(empty)) + 1)

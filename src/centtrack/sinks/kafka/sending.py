@@ -59,7 +59,7 @@ class Sending:
     def send(self, batch: Batch) -> None:
         """Produce it, and wait until each message is acknowledged or has failed."""
         until = time.monotonic() + _WITHIN_S
-        heads, there = batch.heads(_decoder), frozenset(self.acknowledged)
+        heads, there = list(batch.heads(_decoder)), frozenset(self.acknowledged)
         for head, line in heads:
             if head.event_id not in there:
                 self._produce(line, head, until)
