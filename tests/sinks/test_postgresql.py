@@ -908,6 +908,7 @@ def test_other_refusals_are_told_in_plain_words(server, database, make_sink):
     [
         ("postgresql://user:hunter2@host/shop", "postgresql://host:5432/shop"),
         ("postgresql://one,two:5433/shop?table=hits", "postgresql://one:5432,two:5433/shop?table=hits"),
+        ("postgresql://host/shop?table=event&schema=public", "postgresql://host:5432/shop"),
         ("postgresql:///shop?schema=web&partition=day", "postgresql:///shop?schema=web"),
     ],
 )

@@ -59,13 +59,15 @@ class SinkUrl:
         """Hosts with their ports, joined by commas: `one:9092,two:9092`, IPv6 addresses in brackets."""
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
 
-    def name(self, *identity: str) -> str:
+    def name(self, **identity: str) -> str:
         """The URL without credentials: what the sink is called.
 
         Args:
-            *identity: options that say which target this is, as `table`. Their values are shown.
+            **identity: options that say which target this is, as `table`, and what each is by default. Other values
+                are shown: whether a default is written or not, the name is one.
         """
-        shown = "&".join(f"{key}={self.options[key]}" for key in identity if key in self.options)
+        given = {key: self.options.get(key, default) for key, default in identity.items()}
+        shown = "&".join(f"{key}={value}" for key, value in given.items() if value != identity[key])
         return f"{self.scheme}://{self.servers}/{self.path}" + (f"?{shown}" if shown else "")
 
     def choice(self, option: str, *allowed: str) -> str:

@@ -38,6 +38,7 @@ _CANCEL_S = 2.0
 _GIVEN_UP = "this attempt was given up, and another is made"
 
 _OPTIONS = ("table", "schema", "partition", "create")
+_TARGET = {"schema": "public", "table": "event"}  # by default
 _parents_own: list[Connection] = []  # copies in a child that was forked: closing one would end the parent's session
 
 
@@ -53,12 +54,12 @@ class PostgresqlSink:
         if psycopg is None:
             raise MissingExtraError("The postgresql: sink", "postgresql")
         parts = read_url(url, schemes=("postgresql",), port=5432, options=(*_OPTIONS, *OPTIONS), needs_host=False)
-        self.name = parts.name("schema", "table")
+        self.name = parts.name(**_TARGET)
         self.timeout_s = _TIMEOUT_S
         self._server = Server(parts, _TIMEOUT_S - _MARGIN_S)
         self._table = TargetTable(
-            identifier(parts.options.get("table", "event"), "a table"),
-            identifier(parts.options.get("schema", "public"), "a schema"),
+            identifier(parts.options.get("table", _TARGET["table"]), "a table"),
+            identifier(parts.options.get("schema", _TARGET["schema"]), "a schema"),
             _read_partition(parts),
             may_create=parts.is_on("create", default=True),
         )

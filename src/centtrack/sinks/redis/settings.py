@@ -80,7 +80,7 @@ def read_settings(url: str) -> Settings:
     if any(tls) and scheme == "redis":
         raise ConfigurationError("redis: takes none of ca, cert and key: write rediss: for TLS")
     database, max_length = _number(read, "db", 0), _number(read, "maxlen", 1)
-    name = read.name("db") if database else read.name()
+    name = read.name(db="0") if database else read.name()
     return Settings(name, read, tls if scheme == "rediss" else None, database or 0, max_length)
 
 
