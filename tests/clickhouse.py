@@ -88,7 +88,8 @@ def run_statement(url: str, statement: str) -> list[dict[str, Any]]:
     options = dict(parse_qsl(parts.query))
     verify = ssl.create_default_context(cafile=options.get("ca")) if options.get("tls") == "yes" else False
     scheme = "https" if verify else "http"
-    with httpx.Client(auth=(unquote(parts.username or ""), unquote(parts.password or "")), verify=verify) as client:
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    with httpx.Client(auth=(user, password), verify=verify, timeout=60) as client:
         parameters = {
             "database": parts.path.strip("/"),
             "query": statement,

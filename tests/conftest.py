@@ -10,17 +10,24 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
+from centtrack.delivery import pipeline
 from centtrack.logs import forget
 from centtrack.policy import PROFILES, PrivacyPolicy
 from clickhouse import clickhouse_server, own_database
 from databases import postgresql_server, redis_server
 from kafka_cluster import KafkaCluster, kafka_cluster
-from s3 import s3_server, settings
+from s3 import s3_server
+from s3 import settings as s3_settings
 
 REQUIRES_SERVICES = os.environ.get("CENTTRACK_REQUIRE_SERVICES") == "1"
+
+# How long an example takes tells of the machine, and of what else runs on it.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,10 +62,10 @@ def _own_minute() -> None:
 @pytest.fixture(autouse=True)
 def _own_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No lines of threads that an earlier test left behind, and no set-up of logs for a later one."""
-    earlier = {thread.ident for thread in threading.enumerate() if thread.name.startswith("centtrack-")}
+    earlier = {thread for thread in threading.enumerate() if thread.name.startswith("centtrack-")}
 
-    def is_own(record: logging.LogRecord) -> bool:
-        return record.thread not in earlier
+    def is_own(_record: logging.LogRecord) -> bool:
+        return threading.current_thread() not in earlier  # their numbers are given to new ones when they end
 
     handlers, levels = list(logging.root.handlers), {name: logging.getLogger(name).level for name in ("", "centtrack")}
     caplog.handler.addFilter(is_own)
@@ -68,6 +75,13 @@ def _own_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         logging.root.removeHandler(handler)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing takes the time it needs: on a busy machine a commit may take longer than an app's end may."""
+    monkeypatch.setattr(pipeline, "COMMIT_WITHIN_S", 60.0)
+    monkeypatch.setattr(pipeline, "DELIVER_WITHIN_S", 60.0)
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +138,7 @@ def s3_server_url() -> Iterator[str]:
 @pytest.fixture
 def s3_url(s3_server_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """That server, which clients find by the environment, as in deployments."""
-    for name, value in settings(s3_server_url).items():
+    for name, value in s3_settings(s3_server_url).items():
         monkeypatch.setenv(name, value)
     return s3_server_url
 

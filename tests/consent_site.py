@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from asgi import Recording
 from centtrack import PrivacyPolicy
-from centtrack.consent.ledger.ledger import open_ledger
+from centtrack.consent.ledger.ledger import Ledger
 from centtrack.consent.ledger.place import default_place
 from centtrack.consent.ledger.records import ConsentRecord
 from centtrack.consent.web.routes import consent_routes
@@ -135,7 +135,7 @@ class Site:
         """The ledger's records."""
         if not Path(default_place()).exists():
             return []
-        ledger = open_ledger(None, secrets=[SECRET])
+        ledger = Ledger(default_place(), [SECRET], timeout_s=60)
         try:
             return [record for record in ledger.records() if isinstance(record, ConsentRecord)]
         finally:

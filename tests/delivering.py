@@ -100,3 +100,24 @@ class Scripted(MemorySink):
         if step is not None:
             step.wait(60)
         self.events.extend(events)
+
+
+class Impatient(Scripted):
+    """Is given up soon in the one call that comes after these, and has time in all others, however busy the machine is.
+
+    Args:
+        *plan: as of `Scripted`.
+        after: the calls before.
+    """
+
+    def __init__(self, *plan, after):
+        super().__init__(*plan)
+        self.after = after
+
+    @property
+    def timeout_s(self):
+        return 0.05 if self.calls == self.after else 30.0
+
+    @timeout_s.setter
+    def timeout_s(self, _):
+        pass

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +17,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, PartitionMetadata
 
 from kafka_security import Security
+from servers import free_port
 from waiting import eventually
 
 BROKERS = (1, 2, 3)
@@ -88,8 +87,8 @@ class KafkaCluster:
     def __init__(self, java: list[str], folder: Path, security: Security | None = None) -> None:
         self._java, self._folder = java, folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        ports = {number: (_lasting_port(), _lasting_port()) for number in BROKERS}
-        ssl, sasl = ({number: _lasting_port() for number in BROKERS} for _ in range(2))
+        ports = {number: (free_port(), free_port()) for number in BROKERS}
+        ssl, sasl = ({number: free_port() for number in BROKERS} for _ in range(2))
         voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in ports.items())
         for number, (port, controller) in ports.items():
             (folder / str(number)).mkdir()
@@ -197,8 +196,8 @@ def messages(servers: str, topic: str) -> Iterator[Message]:
     """All messages that a topic has now, one partition after another."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "judge", "log_level": 0})
     try:
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        for partition in partitions_of(consumer, topic):
+            first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)
             consumer.assign([TopicPartition(topic, partition, first)])
             while first < end:
                 for message in consumer.consume(min(1_000, end - first), timeout=10):
@@ -209,19 +208,10 @@ def messages(servers: str, topic: str) -> Iterator[Message]:
         consumer.close()
 
 
+def partitions_of(consumer: Consumer, topic: str) -> list[int]:
+    """The parts of a topic. A broker that was just started knows none at first."""
+    return eventually(lambda: list(consumer.list_topics(topic, timeout=60).topics[topic].partitions))
+
+
 def _joined(ports: Iterable[int]) -> str:
     return ",".join(f"127.0.0.1:{port}" for port in ports)
-
-
-_given: set[int] = set()  # some are bound only later
-
-
-def _lasting_port() -> int:
-    """A free port that no outgoing connection is given: a broker that was gone finds its own free again."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)  # systems give those from 32,768 on
-        if port in _given:
-            continue
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            _given.add(port)
-            return port

@@ -24,7 +24,7 @@ def python(source: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
             kill_group(process)
 
 
-def run_python(source: str, *arguments: object, timeout_s: float = 60) -> str:
+def run_python(source: str, *arguments: object, timeout_s: float = 100) -> str:
     """Run a script to its end; its standard output."""
     with python(source, *arguments) as process:
         output, errors = process.communicate(timeout=timeout_s)

@@ -68,7 +68,7 @@ def make_bucket(url: str) -> str:
     place = (
         "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>"
     )
-    httpx.put(f"{url}/{bucket}", content=place).raise_for_status()
+    httpx.put(f"{url}/{bucket}", content=place, timeout=60).raise_for_status()  # the first one takes a while
     return bucket
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -144,11 +145,18 @@ WAYS = {
 }
 
 
+_given: set[int] = set()  # some are bound only later
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that no other socket is given by itself: it is free when it is bound again."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # systems give those from 32,768 on
+        if port in _given:
+            continue
+        with contextlib.suppress(OSError), socket.create_server((LOOPBACK, port)):
+            _given.add(port)
+            return port
 
 
 def uvicorn(
@@ -192,7 +200,7 @@ def serve(site: Site, way: str, *options: str, waits: bool = True, host: str = L
     finally:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)
+            process.wait(30)
         kill_group(process)
 
 

@@ -212,6 +212,7 @@ WRAPPED = [
 ]
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("block", APPS, ids=str)
 def test_apps_run(block, tmp_path, monkeypatch):
     """The short examples answer, and their lake has an event, under a policy as `centtrack init` writes it."""
@@ -228,6 +229,7 @@ def test_apps_run(block, tmp_path, monkeypatch):
     assert (event["route"], event["status"]) == ("/", 200)
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("block", WRAPPED, ids=str)
 def test_wrapped_apps_run(block, tmp_path, monkeypatch):
     """The examples of frameworks that are wrapped by hand: as above, the route is known."""

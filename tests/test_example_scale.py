@@ -83,6 +83,7 @@ def test_the_command_of_the_lake_has_these_options():
     assert all(argument.split("=")[0] in shown for argument in arguments[1:]), shlex.join(arguments)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_app_answers_and_leaves_health_checks_out(tmp_path, monkeypatch):
     monkeypatch.setenv("CENTTRACK_SINK", f"jsonl:{tmp_path / 'events.jsonl'}")
     monkeypatch.setenv("CENTTRACK_JOURNAL", str(tmp_path / "journal.db"))

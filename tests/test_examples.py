@@ -16,6 +16,8 @@ from starlette.testclient import TestClient
 from centtrack import Event
 from centtrack.testing import SinkContract
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0"
 

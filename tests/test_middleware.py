@@ -24,6 +24,8 @@ from centtrack.capture.capture import Capture
 from centtrack.testing import MemorySink, make_scope
 from waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 OK = (start(), body(b"hello"))
 SHOP = """
 [limits.default]
@@ -165,7 +167,7 @@ def test_the_event_is_there_when_the_last_byte_is_sent(recording):
     async def app(_scope, _receive, send):
         await send(start())
         await send(body(b"hello"))
-        await asyncio.to_thread(recorded.sink.wait, 1)
+        await asyncio.to_thread(recorded.sink.wait, 1, 60)
 
     recorded = recording(app)
     recorded.serve()
@@ -686,7 +688,7 @@ def test_the_first_start_in_a_fresh_folder_says_nothing_alarming(tmp_path, caplo
     sink = MemorySink()
     app = TelemetryMiddleware(sending(*OK), sink=sink, secret="k" * 32)
     serve(app)
-    sink.wait(1)
+    sink.wait(1, 60)
     asyncio.run(app.aclose())
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -846,7 +848,7 @@ def _shop(recorded_by):
         return StreamingResponse(iter(["a", "b", "c"]))
 
     async def later(_request):
-        return PlainTextResponse("ok", background=BackgroundTask(recorded_by.sink.wait, 1))
+        return PlainTextResponse("ok", background=BackgroundTask(recorded_by.sink.wait, 1, 60))
 
     async def failing(_request):
         raise AppError

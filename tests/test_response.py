@@ -359,7 +359,7 @@ def test_daily_keys(tmp_path):
     for path, address, browser in asked:
         client = (address, 1) if address else None
         serve(app, scope(path=path, client=client, headers=[("user-agent", browser)]))
-        app.pipeline.flush()
+        assert app.pipeline.flush(60)
     app.pipeline.close()
     keys = [event.visitor_id for event in sink.events]
     assert len(keys) == 5

@@ -17,6 +17,7 @@ import pytest
 from centtrack import PrivacyPolicy
 from centtrack.capture.capture import Capture
 from centtrack.capture.observation import Observation
+from centtrack.delivery.journal.counters import read_counts
 from centtrack.delivery.pipeline import Pipeline
 from centtrack.sinks.base import CallableSink
 from centtrack.sinks.open import open_sink
@@ -66,6 +67,11 @@ class Site:
 
     def delivered(self) -> int:
         return sum(map(len, self.batches))
+
+    def wait_for(self, count: int) -> None:
+        """Wait until that many events are in each sink."""
+        assert self.pipeline.flush(60)
+        eventually(lambda: all(sink.delivered == count for sink in read_counts(self.journal).sinks))
 
     def lines(self) -> list[dict]:
         file = self.folder / "events.jsonl"
@@ -120,7 +126,7 @@ def released(request, clock, tmp_path_factory):
     one.before = Before(one.tables(), [*one.batches, *one.lines(), *one.parts(), *one.actions()], BEGIN_S + bucket_s)
     one.moment = time.time()
     clock.now = BEGIN_S + bucket_s + 0.1
-    eventually(lambda: one.delivered() == VISITS)
+    one.wait_for(VISITS)
     one.pipeline.close()
     return one
 
@@ -212,6 +218,7 @@ def test_ids_do_not_grow_with_time(site):
     one = site("second")
     for number in range(2_000):
         one.visit(number, BEGIN_S)
+    one.wait_for(2_000)
     one.pipeline.close()
     ids = {int(line["route"][1:]): line["event_id"] for line in one.lines()}
     rises = sum(ids[first] < ids[second] for first, second in pairwise(sorted(ids)))
@@ -229,7 +236,7 @@ def test_released_at_once_the_moment_and_order_of_delivery_remain_visible(site, 
     for number in range(3):
         moments.append(time.time())
         one.visit(number, moments[-1])
-        eventually(lambda number=number: one.delivered() > number and len(one.lines()) > number)
+        one.wait_for(number + 1)
     one.pipeline.close()
     assert [line["route"] for line in one.lines()] == ["/0", "/1", "/2"]
     stamps = [action["commitInfo"]["timestamp"] for action in one.actions() if "commitInfo" in action]
@@ -243,6 +250,7 @@ def test_within_a_batch_the_order_does_not(site, level, release):
     one = site(level, release)
     for number in range(50):
         one.visit(number, time.time())
+    one.wait_for(50)
     one.pipeline.close()
     largest = max(one.batches, key=len)
     arrival = sorted(largest, key=lambda route: int(route[1:]))

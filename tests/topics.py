@@ -20,7 +20,7 @@ from centtrack.policy import PrivacyPolicy
 from centtrack.sinks.base import Sink
 from centtrack.sinks.delta import DeltaSink
 from centtrack.testing import make_event
-from kafka_cluster import KafkaCluster
+from kafka_cluster import KafkaCluster, partitions_of
 from waiting import eventually
 
 Value = Event | bytes | None
@@ -95,8 +95,8 @@ def read_all(servers: str, topic: str) -> list[Message]:
     found: list[Message] = []
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "reader", "log_level": 0})
     try:
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            place, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        for partition in partitions_of(consumer, topic):
+            place, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)
             consumer.assign([TopicPartition(topic, partition, place)])
             while place < end:
                 for message in consumer.consume(min(10_000, end - place), timeout=10):
@@ -135,17 +135,24 @@ class Lake:
         return deltalake.DeltaTable(str(self.folder)).to_pyarrow_table(columns=[name])[name].to_pylist()
 
 
+_feeders: list[Feeder] = []
+
+
 @contextlib.contextmanager
 def feeding(url: str, sink: Sink, policy: PrivacyPolicy | None = None) -> Iterator[Feeder]:
-    """Feed a sink until the end of the block."""
+    """Feed a sink until the end of the block. When no other block goes on around it, no thread of theirs is left."""
     earlier = set(threading.enumerate())
     feeder = Feeder(url, sink, policy)
+    _feeders.append(feeder)
     feeder.start()
     try:
         yield feeder
     finally:
-        feeder.drain(10)
+        feeder.drain(60)
         assert feeder.join()
-        eventually(
-            lambda: not any(thread.name.startswith("centtrack-") for thread in {*threading.enumerate()} - earlier)
-        )
+        _feeders.remove(feeder)
+        eventually(lambda: _feeders or not _own_threads() - earlier)
+
+
+def _own_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("centtrack-")}

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], within_s: float = 30.0) -> T:
+def eventually(condition: Callable[[], T], within_s: float = 60.0) -> T:
     """The first true result of a condition; fails if there is none in time."""
     until = time.monotonic() + within_s
     while not (result := condition()):

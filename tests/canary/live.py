@@ -89,7 +89,7 @@ def run(
                 eventually(lambda one=one: _is_delivered(root, one), 60)  # type: ignore[misc]
         process.stdin.write("stop\n")
         process.stdin.flush()
-        assert process.wait(60) == 0, (root / "errors.txt").read_text()
+        assert process.wait(120) == 0, (root / "errors.txt").read_text()
 
 
 def _is_delivered(root: Path, one: Configuration) -> bool:

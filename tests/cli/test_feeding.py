@@ -55,7 +55,7 @@ def end(process):
 
 def ask(port, path):
     with contextlib.suppress(httpx.ConnectError):
-        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).text
+        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=30).text
     return "{}"
 
 
@@ -101,5 +101,6 @@ def test_wrong_use(cli, options, message):
 
 
 def test_topics_are_looked_for_at_start(cli, kafka):
+    Topic(kafka)  # then the brokers answer: while none does, it waits for one
     found = cli("deliver", "--from", f"kafka://{kafka.servers}/nowhere", "--sink", "delta:a")
     assert (found.code, "--create --topic nowhere" in found.err) == (2, True), found.err

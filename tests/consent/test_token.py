@@ -95,16 +95,22 @@ def test_gpc_denies_marketing_and_leaves_the_choice_of_analytics():
     assert not found.allows("marketing")
 
 
+def days_ago(days):
+    """Days since 1970. Counted when it is asked for: the tests of a long run begin before midnight and end after it."""
+    return int(time.time() // 86_400) - days
+
+
 @pytest.mark.parametrize(
-    ("day", "state"),
-    [(TODAY, State.GIVEN), (TODAY + 1, State.GIVEN), (TODAY - 181, State.GIVEN), (TODAY - 182, State.EXPIRED)],
+    ("age", "state"),
+    [(0, State.GIVEN), (-1, State.GIVEN), (181, State.GIVEN), (182, State.EXPIRED)],
 )
-def test_it_lasts_182_days(day, state):
-    assert consent(cookie(choice(day=day))).states["analytics"] is state
+def test_it_lasts_182_days(age, state):
+    assert consent(cookie(choice(day=days_ago(age)))).states["analytics"] is state
 
 
 def test_a_refusal_lasts_as_long():
-    assert consent(cookie(choice({"analytics": "refused"}, day=TODAY - 181))).states["analytics"] is State.REFUSED
+    refused = choice({"analytics": "refused"}, day=days_ago(181))
+    assert consent(cookie(refused)).states["analytics"] is State.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -268,8 +274,9 @@ def test_every_bit_flipped_every_place_cut_and_every_byte_doubled(decisions):
 
 
 def test_a_damaged_name_is_another_cookie():
-    for header in damaged(NAME + b"=" + SIGNED[:-1]):
-        assert not consent(header).allows("analytics")
+    assert consent(NAME + b"=" + SIGNED).allows("analytics")
+    for name in damaged(NAME):
+        assert not consent(name + b"=" + SIGNED).allows("analytics")
 
 
 def test_tampering_does_not_disturb_the_visitor(tmp_path):

@@ -52,6 +52,7 @@ name = "third"
 party = "third"
 fields = ["route"]
 """
+pytestmark = pytest.mark.usefixtures("unhurried")
 NAMES = ("whole", "narrow", "sampled", "marketing", "third")
 
 

@@ -122,8 +122,8 @@ class IdFile:
         assert written == len(lines)
 
     def taken(self) -> list[Taken]:
-        """What arrived, in its order."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        """What arrived, in its order. A line that is still being written has no end yet."""
+        lines = self.path.read_text().split("\n")[:-1] if self.path.exists() else []
         return [Taken(words[0], words[1], int(words[2]), int(words[3])) for words in map(str.split, lines)]
 
     def ids(self) -> Counter[str]:

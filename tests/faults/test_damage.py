@@ -34,7 +34,8 @@ else:
     last = {"flipped": size, "header": 100}[how]
     with open(path, "r+b") as file:
         for _ in range(chance.randint(1, 20)):
-            place = chance.randrange(last)
+            place = chance.randrange(last - 4)
+            place += 4 * (place >= 60)  # not the tables' version: one that is newer is row 28's
             file.seek(place)
             [byte] = file.read(1)
             file.seek(place)
@@ -85,7 +86,7 @@ def is_noticed(host):
 
 
 def is_delivered(host, sink):
-    return sum(path.startswith("/after/") for path in sink.paths) == AFTER
+    return sum(path.startswith("/after/") for path in list(sink.paths)) == AFTER
 
 
 # Records, and ends without a word.

@@ -383,6 +383,7 @@ def test_nor_when_it_cannot_be_logged(tmp_path, name, loud):
     assert {line: wrong for line, wrong in found.broken.items() if line not in LEFT_OUT} == {}
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a half-made object that goes
 def test_the_first_request_starts_what_it_needs_or_does_without(tmp_path, monkeypatch):
     """What runs only once in a process: each fault gets a middleware of its own."""

@@ -16,6 +16,7 @@ from mmdb import damaged, rename_mmdb, write_mmdb
 from policies import FINEST, policy_text
 from waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 _FLUSH_EVERY = 50  # requests: more of these would fill the queue's 16 MB
 ANSWER = [start(), body(b"x")]
 PLACES = {"203.0.113.0/24": {"country_code": "KZ", "state1": "Abay", "city": "Semey"}}

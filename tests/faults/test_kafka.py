@@ -13,6 +13,7 @@ from kafka_cluster import PARTITIONS, kafka_cluster
 from servers import Site, uvicorn
 from waiting import eventually
 
+pytestmark = pytest.mark.timeout(3_600 if LONG else 300)  # six virtual machines start, one after another
 KILLS = 9 if LONG else 2
 WHILE_ONE_IS_GONE = 5_000 if LONG else 500  # events
 THREADS = 2 if LONG else 1  # for each of the hosts; brokers start while all goes on
@@ -56,7 +57,7 @@ def accepted(sites):
 def lose_leader(cluster, partition, sites):
     """Kill a broker that is needed, and start it again after a while of load without it."""
     cluster.wait_until_whole("events")  # the one before it is back: two must be there
-    broker = cluster.leader("events", partition)
+    broker = eventually(lambda: max(cluster.leader("events", partition), 0))
     cluster.kill(broker)
     before = accepted(sites)
     eventually(lambda: cluster.leader("events", partition) not in {broker, -1}, 60)

@@ -11,6 +11,7 @@ import time
 
 import apsw
 import psutil
+import pytest
 
 from faults.apps import accepted
 from faults.judge import TESTS, IdFile
@@ -20,6 +21,7 @@ from processes import kill_group
 from servers import Site, uvicorn
 from waiting import eventually
 
+pytestmark = pytest.mark.timeout(7_200 if LONG else 300)  # each kill costs a start, on a busy machine some seconds
 ROUNDS = 200 if LONG else 10
 SEED_VARIABLE = "CENTTRACK_FAULTS_SEED"
 

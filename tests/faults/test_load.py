@@ -33,11 +33,12 @@ def test_steady_load(tmp_path, row, monkeypatch):
                 requests = page_requests(ROUND, number * ROUND)
                 loads["with"].append(asked(server, requests, per_second=PER_SECOND))
                 loads["without"].append(asked(bare_server, requests, per_second=PER_SECOND))
+        eventually(lambda: site.accepted() == ROUNDS * ROUND)
+        site.wait_for_delivery()
         server.stop()
     totals, total = site.totals(), ROUNDS * ROUND
     assert [one.failed for one in loads["with"]] == [0] * ROUNDS
     assert totals == {"offered": total, "accepted": total}
-    site.wait_for_delivery()
     ids = site.ids.ids()
     assert (len(ids), ids.total()) == (total, total)
     medians = {name: sorted(one.percentile(0.99) for one in found)[ROUNDS // 2] for name, found in loads.items()}
@@ -54,6 +55,7 @@ def test_memory_threads_and_descriptors_stay(tmp_path, row):
     warm, total = (20_000, 300_000) if LONG else (1_000, 4_000)
     site = LoadedSite(tmp_path)
     with uvicorn(site, "--workers", "2") as server:
+        eventually(lambda: len(site.workers()) == 2)
         assert asked(server, page_requests(warm)).failed == 0
         eventually(lambda: sum(site.totals().values()) == 2 * warm)  # each is accepted, or dropped
         before = usage_of(server)

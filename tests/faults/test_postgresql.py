@@ -122,6 +122,7 @@ AT_THE_DOOR = {
 }
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("poison", AT_THE_DOOR)
 def test_at_the_door_it_is_cleaned_and_delivered(tmp_path, url, row, poison):
     async def app(scope, _receive, send):

@@ -69,10 +69,12 @@ from pathlib import Path
 warnings.simplefilter("ignore", DeprecationWarning)
 folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
 sys.path.insert(0, sys.argv[3])
+from centtrack.delivery import pipeline
 from centtrack.delivery.journal.journal import Journal
 from faults.apps import Host
 from faults.judge import IdFile
 
+pipeline.COMMIT_WITHIN_S = pipeline.DELIVER_WITHIN_S = 60.0  # closing takes the time it needs on a busy machine
 host, over = Host(folder, IdFile(folder / "ids")), threading.Event()
 
 def visit():
@@ -104,8 +106,8 @@ for number in range(rounds):
         inherited, host._runner = host._runner, asyncio.Runner()  # closing that one would disturb the parent's
         host.visited.clear()
         host.visit(5, f"/child-{number}/")
-        os._exit(0 if host.pipeline.flush(10) else 3)
-    until = time.monotonic() + 15
+        os._exit(0 if host.pipeline.flush(30) else 3)
+    until = time.monotonic() + 40
     while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < until:
         time.sleep(0.005)
     if ended != (child, 0):

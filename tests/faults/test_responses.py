@@ -22,6 +22,7 @@ from faults.table import LONG
 from servers import Site, uvicorn
 from waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 CANCELLED = 2_000 if LONG else 200
 LEAVING = 300 if LONG else 30
 CHUNK = 1_000_000

@@ -49,6 +49,7 @@ def test_a_sink_that_never_answers_is_given_up_and_delays_no_other(feed, judge, 
     waited = feed.counts("judge")
     assert (waited.pending, waited.delivered, waited.dead_lettered) == (EVENTS, 0, 0)
     assert eventually(lambda: deliverer.state().problem)
+    hanging.timeout_s = 30.0  # a judge that is only slow isn't given up
     judge.behave("take")
     counts = feed.settled("judge")
     assert (counts.delivered, judge.verdict().distinct, judge.verdict().doubled) == (EVENTS, EVENTS, 0)
@@ -87,6 +88,7 @@ def test_attempts_that_never_end_are_few(feed, row):
     feed.accept(make_events(EVENTS))
     eventually(lambda: other.verdict.distinct == 2 * EVENTS)
     begun, threads = deaf.begun, threading.active_count() - before
+    deaf.timeout_s = 30.0  # from now on it isn't given up for being slow
     deaf.may_go.set()
     counts = feed.settled("deaf")
     assert begun <= 5

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from servers import Site, uvicorn
+from waiting import eventually
 
 TELEMETRY = """
 from centtrack import TelemetryMiddleware
@@ -95,6 +96,7 @@ def test_under_uvicorn_behind_a_prefix(tmp_path, framework):
     (tmp_path / "app.py").write_text(APPS[framework] + TELEMETRY)
     with uvicorn(site, "--root-path", "/behind") as server:
         server.get("/secret/u/secret")
+        eventually(lambda: site.accepted() == 1)
         site.wait_for_delivery()
     [event] = map(json.loads, (tmp_path / "events.jsonl").read_text().splitlines())
     prefix = "/behind" if framework == "falcon" else ""  # Falcon's templates have it, or they don't match

@@ -16,7 +16,7 @@ def target(tmp_path):
 @pytest.fixture(scope="session")
 def newer(tmp_path_factory):
     """Its bytes."""
-    return built(write_mmdb(tmp_path_factory.mktemp("newer") / "any.mmdb", {V4: SEMEY}).read_bytes(), 3_600)
+    return built(write_mmdb(tmp_path_factory.mktemp("newer") / "any.mmdb", {V4: SEMEY}).read_bytes(), 86_400)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from centtrack.geo import file
 from centtrack.geo.databases import GeoDatabases
 from mmdb import ALMATY, SEMEY, V4, V6, damaged, flipped, rename_mmdb, write_mmdb
 from processes import python, run_python
@@ -43,7 +44,7 @@ def city(databases):
 
 
 def levels(caplog):
-    return [record.levelname for record in caplog.records if record.levelno > logging.INFO]
+    return [one.levelname for one in caplog.records if one.name == file.__name__ and one.levelno > logging.INFO]
 
 
 @pytest.mark.parametrize("replace", [rename_mmdb, write_mmdb], ids=["by renaming", "in place"])

@@ -71,6 +71,7 @@ def test_it_is_partitioned_by_date(lake):
     assert len(ids(lake)) == 3
 
 
+# Long enough that a log, which has numbers, times and compressed pages, doesn't hold one of them by chance.
 PERSONAL = {
     "path": "/visitor-4711",
     "query": "q=visitor-4711",
@@ -78,11 +79,11 @@ PERSONAL = {
     "ip_network": "203.0.113.0/24",
     "city": "Qostanay",
     "browser": "Vivaldi",
-    "browser_version": "4711",
+    "browser_version": "126.0.6478.127",
     "utm_campaign": "autumn",
-    "language": "kk",
+    "language": "kk-Cyrl-KZ",
     "route": "/visitors/{visitor}",
-    "props": {"plan": "gold"},
+    "props": {"plan": "gold-and-silver"},
     "consent": {"analytics": "refused"},
 }
 
@@ -103,7 +104,12 @@ def test_nothing_but_dates_and_times_is_in_its_log(lake, monkeypatch):
         assert columns <= {"date", "time"}
         assert set(add["partitionValues"]) == {"date"}
     written = b"".join(file.read_bytes() for file in (lake / "_delta_log").rglob("*") if file.is_file())
-    values = [event.event_id, *(str(value) for value in PERSONAL.values() if isinstance(value, str)), "gold", "refused"]
+    values = [
+        event.event_id,
+        *(str(value) for value in PERSONAL.values() if isinstance(value, str)),
+        "gold-and-silver",
+        "refused",
+    ]
     assert [value for value in values if value.encode() in written] == []
 
 

@@ -412,7 +412,7 @@ def test_answers(status, error, server, sink_of):
     server.usual = Answer(status, body=b"visitor-4711 is not welcome")
     with pytest.raises(error, match=f"answers {status}") as caught:
         sink_of().write([make_event(path="/visitor-4711")])
-    assert "4711" not in str(caught.value)
+    assert "visitor" not in str(caught.value)
 
 
 def test_a_receiver_that_holds_the_line(sink_of, authority, monkeypatch):

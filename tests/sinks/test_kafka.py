@@ -143,20 +143,20 @@ def test_a_topic_is_never_made(kafka):
     """Although these brokers make any that is asked for."""
     with pytest.raises(ConfigurationError, match=r"kafka-topics\.sh .* --create --topic nowhere"):
         KafkaSink(url_of(kafka, "nowhere")).open()
-    assert "nowhere" not in kafka.admin.list_topics(timeout=10).topics
+    assert "nowhere" not in kafka.admin.list_topics(timeout=30).topics
 
 
 def test_a_deleted_topic_is_not_made_again(kafka, topic, monkeypatch):
     monkeypatch.setattr("centtrack.sinks.kafka.client.MESSAGE_TIMEOUT_MS", 1_000)
     sink = KafkaSink(url_of(kafka, topic))
-    sink.write(batch())
+    eventually(lambda: what_later(sink, batch()) is None)  # a second may be too little for it
     kafka.admin.delete_topics([topic])[topic].result(30)
-    eventually(lambda: topic not in kafka.admin.list_topics(timeout=10).topics)
+    eventually(lambda: topic not in kafka.admin.list_topics(timeout=30).topics)
     with pytest.raises((RetryLater, ConfigurationError)):
         eventually(lambda: sink.write(batch()))  # brokers get to know of it one after another
     with pytest.raises(ConfigurationError, match="there is no topic"):
         eventually(sink.open)
-    assert topic not in kafka.admin.list_topics(timeout=10).topics
+    assert topic not in kafka.admin.list_topics(timeout=30).topics
 
 
 def test_an_event_that_is_too_large_is_rejected_alone_and_no_other_comes_twice(kafka):
@@ -336,7 +336,7 @@ def test_close_ends_a_call_that_hangs_and_the_batch_comes_again(kafka, topic):
         thread.start()
         eventually(lambda: len(producer) == 500)
         sink.close()
-        thread.join(10)
+        thread.join(30)
     finally:
         kafka.signal(signal.SIGCONT)
     assert raised

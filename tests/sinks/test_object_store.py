@@ -205,7 +205,7 @@ def test_what_a_store_refuses_is_told_in_our_words(lake, monkeypatch, method, st
     with pytest.raises(error) as caught:
         sink.open()
     assert says in str(caught.value)
-    assert not any(text in str(caught.value) for text in (SECRET, "4711", "visitor"))
+    assert not any(text in str(caught.value) for text in ("geheim", "visitor"))
 
 
 def test_a_bucket_that_is_not_there_is_for_somebody_to_make(s3_url):
@@ -271,7 +271,7 @@ def test_an_answer_that_breaks_off_is_said(lake, monkeypatch):
 
 def test_nothing_of_an_event_is_in_the_names_of_its_objects(lake):
     lake.sink().write(batch(1, make_event(path="/visitor-4711", city="Qostanay")))
-    assert not [request for request in lake.front.requests if "4711" in request or "Qostanay" in request]
+    assert not [request for request in lake.front.requests if "visitor" in request or "Qostanay" in request]
 
 
 # centtrack sink check

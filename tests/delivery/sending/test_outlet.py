@@ -163,9 +163,10 @@ def test_parts_are_named_by_what_they_hold():
 
 def test_an_attempt_that_was_given_up_counts_if_it_works_after_all(outlet, gate):
     """A sink that is merely slow would else get the same batch for ever."""
-    sink = Scripted(gate, timeout_s=0.01)
+    sink = Scripted(gate)
     one = outlet(sink)
     one.open()
+    sink.timeout_s = 0.01
     batch = batch_of("a", "b")
     with pytest.raises(NoAnswerError):
         one.write(batch, 2)

@@ -1,0 +1,10 @@
+"""A lake in a folder."""
+
+import pytest
+
+from topics import Lake
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(tmp_path / "lake")
