@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 
 import apsw
 import pytest
@@ -107,6 +109,36 @@ def test_damage_in_the_header(path, offset):
     assert is_usable(journal)
     journal.close()
     assert len(asides(path)) == 1
+
+
+def test_any_bit_of_the_header_may_flip(tmp_path, path):
+    """It is usable still, or said to be damaged; versions that may come one day are refused."""
+    fill(path, 20).close()
+    before, refused = path.read_bytes(), {}
+    for bit in range(800):
+        other = tmp_path / str(bit) / path.name
+        other.parent.mkdir()
+        other.write_bytes(flipped(before, bit))
+        shutil.copy(path.with_name("journal.db.lock"), other.parent)  # it says that this is a journal
+        if reason := refusal(other):
+            refused[VERSION ^ 1 << 8 * (63 - bit // 8) + bit % 8] = reason
+    assert refused.keys() == {VERSION ^ 1 << place for place in range(2, 10)}
+    assert all("update centtrack" in reason for reason in refused.values())
+
+
+def refusal(path):
+    """Why a journal can't be used, if that isn't noticed as damage."""
+    try:
+        with contextlib.closing(open_anew(path)) as journal:
+            return None if asides(path) or is_usable(journal) else "unusable"
+    except (JournalError, apsw.Error) as error:
+        return None if is_damage(error) else str(error)
+
+
+def flipped(data, bit):
+    """One bit changed."""
+    place = bit // 8
+    return data[:place] + bytes([data[place] ^ 1 << bit % 8]) + data[place + 1 :]
 
 
 def test_while_it_is_in_use(path):

@@ -28,6 +28,8 @@ from centtrack.folders import make_private_folder
 _BUSY_TIMEOUT_MS = 5_000
 _MAX_WAL = 4_200_000  # bytes; SQLite empties it at 1,000 pages, but leaves it as large as it ever was
 
+_MAX_VERSION = 1_000  # more than there will ever be
+
 T = TypeVar("T")
 
 
@@ -115,6 +117,8 @@ class JournalFile(Forkable):
             if label.journal_id and read_id(database) == label.journal_id:
                 raise JournalDamagedError(f"journal {self.path} is damaged in its header")
             raise JournalError(f"{self.path} is not a journal: some other program's database")
+        if not 0 <= version <= _MAX_VERSION or _has_lost_its_format(database):
+            raise JournalDamagedError(f"journal {self.path} is damaged in its header")
         if version > VERSION:
             raise JournalError(
                 f"journal {self.path} has version {version}, this centtrack knows {VERSION}: "
@@ -252,3 +256,11 @@ class JournalFile(Forkable):
             return self._file is not None and os.path.samestat(self._file, self.path.stat())
         except FileNotFoundError:
             return False
+
+
+def _has_lost_its_format(database: apsw.Connection) -> bool:
+    """Whether the file says that a format is needed to write to it which isn't known (file format, 1.3.3)."""
+    if not database.readonly("main"):
+        return False
+    _, header = database.read("main", 0, 0, 100)
+    return header[18] not in {1, 2}

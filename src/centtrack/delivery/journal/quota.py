@@ -7,6 +7,7 @@ from typing import Literal
 import apsw
 
 from centtrack.delivery.journal import reserve
+from centtrack.delivery.journal.set_aside import JournalDamagedError
 from centtrack.delivery.records import Limits
 from centtrack.errors import JournalError
 
@@ -29,9 +30,15 @@ class JournalFullError(JournalError):
 
 
 def used_bytes(database: apsw.Connection) -> int:
-    """What the database uses. Deleting rows doesn't shrink the file, so its free pages don't count."""
-    pages = int(database.pragma("page_count")) - int(database.pragma("freelist_count"))
-    return pages * int(database.pragma("page_size"))
+    """What the database uses. Deleting rows doesn't shrink the file, so its free pages don't count.
+
+    Raises:
+        JournalDamagedError: if these are more than there are, or fewer than none.
+    """
+    pages, free = int(database.pragma("page_count")), int(database.pragma("freelist_count"))
+    if not 0 <= free <= pages:
+        raise JournalDamagedError("its count of free pages is wrong")
+    return (pages - free) * int(database.pragma("page_size"))
 
 
 def check_room(database: apsw.Connection, size: int, limits: Limits, *, free: int, has_reserve: bool) -> None:

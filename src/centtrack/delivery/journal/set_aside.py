@@ -11,7 +11,10 @@ import apsw
 from centtrack.delivery import clock
 from centtrack.errors import JournalError
 
-_MISSING = ("no such table", "no such column", "has no column")
+# What SQLite says of a statement, where the tables or the header aren't what they were.
+_SAYS = (
+    "no such table", "no such column", "has no column", "already exists", "duplicate column", "unsupported file format"
+)  # fmt: skip
 
 
 class JournalDamagedError(JournalError):
@@ -21,11 +24,11 @@ class JournalDamagedError(JournalError):
 def is_damage(error: BaseException) -> bool:
     """Whether an error says that the journal is damaged, so that it has to be set aside.
 
-    In an emptied one, or where a bit flipped in a name, SQLite takes the statement for wrong.
+    In an emptied one, or where a bit flipped in a name or a version, SQLite takes the statement for wrong.
     """
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError, JournalDamagedError)):
         return True
-    return type(error) is apsw.SQLError and any(what in str(error) for what in _MISSING)
+    return type(error) is apsw.SQLError and any(what in str(error) for what in _SAYS)
 
 
 def name_aside(path: Path) -> Path:
