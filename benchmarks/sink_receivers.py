@@ -7,10 +7,9 @@ import multiprocessing
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -135,18 +134,11 @@ class CloudEvent(msgspec.Struct, gc=False):
     id: str
     source: str
     type: str
-    time: datetime
+    time: str
     dataschema: str
     data: msgspec.Raw
-    specversion: str = "1.0"
-    datacontenttype: str = "application/json"
-
-    @classmethod
-    def of(cls, event: Event) -> Self:
-        """Of an event of a named site, whose JSON is made here."""
-        source, schema = f"/centtrack/{event.site}", f"urn:centtrack:event:{event.schema_version}"
-        data = msgspec.Raw(msgspec.json.encode(event))
-        return cls(event.event_id, source, f"centtrack.{event.name}", event.time, schema, data)
+    specversion: str
+    datacontenttype: str
 
 
 class Webhook(Received):
@@ -166,10 +158,11 @@ class Webhook(Received):
     def prepare(self, batches: Batches) -> Write:
         import httpx
 
-        from centtrack.sinks.http.cloud_events import CONTENT_TYPE
+        from centtrack.sinks.base import Batch
+        from centtrack.sinks.http.cloud_events import CONTENT_TYPE, make_messages
 
-        parts = [batch[first : first + _MOST] for batch in batches for first in range(0, len(batch), _MOST)]
-        prepared = [[CloudEvent.of(event) for event in part] for part in parts]
+        messages = [message for batch in batches for message in make_messages(Batch(batch), _MOST)]
+        prepared = [msgspec.json.decode(message.body, type=list[CloudEvent]) for message in messages]
         encode = msgspec.json.Encoder().encode
         client = httpx.Client(verify=ssl.create_default_context(cafile=self._authority), timeout=60)
         url, headers = f"https://127.0.0.1:{self._port}/events", {"content-type": CONTENT_TYPE}
