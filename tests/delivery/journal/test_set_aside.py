@@ -15,7 +15,7 @@ from centtrack.delivery.journal.counters import read_counts
 from centtrack.delivery.journal.journal import Journal
 from centtrack.delivery.journal.journal_file import JournalGoneError
 from centtrack.delivery.journal.label import Label, read_label, write_label
-from centtrack.delivery.journal.schema import VERSION
+from centtrack.delivery.journal.schema import APPLICATION_ID, VERSION
 from centtrack.delivery.journal.set_aside import JournalDamagedError, is_damage, name_aside
 from centtrack.errors import JournalError
 from journals import EXCLUDED, OFFERED, accept, hold
@@ -101,7 +101,7 @@ def test_one_that_was_emptied_is_set_aside_when_it_is_opened(path):
     assert [one.events for one in read_counts(path).set_aside] == [None]
 
 
-@pytest.mark.parametrize("offset", [0, 16, 68], ids=["magic", "page_size", "application_id"])
+@pytest.mark.parametrize("offset", [0, 16, 18], ids=["magic", "page_size", "format"])
 def test_damage_in_the_header(path, offset):
     fill(path).close()
     damage(path, offset, offset + 2)
@@ -109,6 +109,19 @@ def test_damage_in_the_header(path, offset):
     assert is_usable(journal)
     journal.close()
     assert len(asides(path)) == 1
+
+
+def test_another_application_id_is_mended(path):
+    """It says whose the file is, and so does the lock file: what is in it is whole."""
+    fill(path).close()
+    old_id = read_label(path.with_name("journal.db.lock")).journal_id
+    before = read_counts(path)
+    damage(path, 68, 72)
+    assert read_counts(path) == before
+    with contextlib.closing(open_anew(path)) as journal:
+        assert journal.id == old_id
+        assert journal.database.pragma("application_id") == APPLICATION_ID
+    assert asides(path) == []
 
 
 def test_any_bit_of_the_header_may_flip(tmp_path, path):

@@ -114,9 +114,9 @@ class JournalFile(Forkable):
         is_ours = database.pragma("application_id") == APPLICATION_ID
         is_empty = not database.execute("select exists (select 1 from sqlite_schema)").get
         if not is_ours and not (may_create and is_empty and version == 0):
-            if label.journal_id and read_id(database) == label.journal_id:
-                raise JournalDamagedError(f"journal {self.path} is damaged in its header")
-            raise JournalError(f"{self.path} is not a journal: some other program's database")
+            if not label.journal_id or read_id(database) != label.journal_id:
+                raise JournalError(f"{self.path} is not a journal: some other program's database")
+            database.pragma("application_id", APPLICATION_ID)  # a bit of it has flipped, and SQLite doesn't look at it
         if not 0 <= version <= _MAX_VERSION or _has_lost_its_format(database):
             raise JournalDamagedError(f"journal {self.path} is damaged in its header")
         if version > VERSION:
