@@ -128,19 +128,6 @@ def _attributes(event: Event) -> Iterator[tuple[str, str | int | float | bool]]:
             yield key, value
 
 
-class CloudEvent(msgspec.Struct, gc=False):
-    """As the sink makes them."""
-
-    id: str
-    source: str
-    type: str
-    time: str
-    dataschema: str
-    data: msgspec.Raw
-    specversion: str
-    datacontenttype: str
-
-
 class Webhook(Received):
     """A receiver of webhooks, over TLS."""
 
@@ -159,7 +146,7 @@ class Webhook(Received):
         import httpx
 
         from centtrack.sinks.base import Batch
-        from centtrack.sinks.http.cloud_events import CONTENT_TYPE, make_messages
+        from centtrack.sinks.http.cloud_events import CONTENT_TYPE, CloudEvent, make_messages
 
         messages = [message for batch in batches for message in make_messages(Batch(batch), _MOST)]
         prepared = [msgspec.json.decode(message.body, type=list[CloudEvent]) for message in messages]

@@ -26,7 +26,9 @@ class _Event(msgspec.Struct, gc=False):
     site: str | None = None
 
 
-class _CloudEvent(msgspec.Struct, gc=False):
+class CloudEvent(msgspec.Struct, gc=False):
+    """CloudEvents 1.0, JSON format, with the attributes that ours have; `data` is an event as JSON."""
+
     id: str
     source: str
     type: str
@@ -63,7 +65,7 @@ def make_messages(batch: Batch, most: int) -> Iterator[Message]:
     Raises:
         UnreadableBatchError: if a line is no event.
     """
-    events: list[_CloudEvent] = []
+    events: list[CloudEvent] = []
     size = 0
     for event, line in batch.heads(_decoder):
         common = _common(event.site, event.name, event.schema_version)
@@ -72,13 +74,13 @@ def make_messages(batch: Batch, most: int) -> Iterator[Message]:
             yield _message(events)
             events, size = [], 0
         data = msgspec.Raw(line)
-        events.append(_CloudEvent(event.event_id, common.source, common.type, event.time, common.dataschema, data))
+        events.append(CloudEvent(event.event_id, common.source, common.type, event.time, common.dataschema, data))
         size += length
     if events:
         yield _message(events)
 
 
-def _message(events: list[_CloudEvent]) -> Message:
+def _message(events: list[CloudEvent]) -> Message:
     """Named by its events: under another policy, a batch that comes again may be cut at other places."""
     digest = hashlib.sha256("\n".join([event.id for event in events]).encode()).hexdigest()
     return Message(f"msg_{digest[:32]}", _encoder.encode(events))
@@ -101,5 +103,5 @@ class _Common(NamedTuple):
 def _common(site: str | None, name: str, version: int) -> _Common:
     source = "/centtrack" if site is None else f"/centtrack/{quote(site, safe='')}"
     kind, schema = f"centtrack.{name}", f"urn:centtrack:event:{version}"
-    empty = _CloudEvent("", source, kind, "", schema, msgspec.Raw())
+    empty = CloudEvent("", source, kind, "", schema, msgspec.Raw())
     return _Common(source, kind, schema, len(_encoder.encode(empty)) + 1)
